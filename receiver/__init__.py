@@ -1,0 +1,1 @@
+"""Amend writes detection rules for Prometheus, answers their alerts and checks that it helped."""

@@ -1,0 +1,34 @@
+"""Every metric, label and annotation name that crosses between rules, alerts, playbooks and dashboards.
+
+The rule generator writes them, the receiver reads them; a name that stands in two places stands here.
+"""
+
+from typing import Final
+
+# ── recorded series, each with a `detector` label and the labels of the detector's `by` ──
+VALUE: Final = "amend:value"
+BAND_MEAN: Final = "amend:band_mean"
+BAND_STDDEV: Final = "amend:band_stddev"
+BAND_UPPER: Final = "amend:band_upper"
+BAND_LOWER: Final = "amend:band_lower"
+ZSCORE: Final = "amend:zscore"
+SCORE: Final = "amend:score"
+SAMPLES: Final = "amend:samples"
+
+# ── labels ──
+ALERTNAME: Final = "alertname"
+DETECTOR: Final = "detector"
+SEVERITY: Final = "severity"
+SERVICE: Final = "service"
+WATCHDOG: Final = "Watchdog"  #: the alert that always fires: its silence means that nobody is watching
+
+# ── annotations ──
+SUMMARY: Final = "summary"
+DESCRIPTION: Final = "description"
+RUNBOOK_URL: Final = "runbook_url"
+DASHBOARD_URL: Final = "dashboard_url"
+NUMBERS: Final = ("value", "mean", "stddev", "z_score", "score", "deviation_percent")
+"""Annotations that hold a number as text (`%.4g`): what a playbook's `condition` may read."""
+
+OWN_PREFIX: Final = "amend_"
+"""Of the receiver's own metrics, which metrics.py declares."""

@@ -1,0 +1,238 @@
+"""YAML files with a line number for every value: specs, playbooks and amend.yml are all read here.
+
+No aliases, no duplicate keys, only true/false as booleans, and caps on size and depth, so that a hostile or
+mistyped file gives a ConfigError that names its line.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from receiver.errors import ConfigError, ConfigErrors
+
+LARGEST = 1024 * 1024  #: bytes in one file
+DEEPEST = 32  #: levels of nesting
+
+Place = tuple[str | int, ...]
+"""The way from a document's root to a value: `("playbooks", 0, "cooldown")`."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.2's core scalars: `on:` stays a word and `22:00` is no sexagesimal number."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|", ["~", "n", ""]),
+    ("bool", r"true|false", list("tf")),
+    ("int", r"[-+]?(0|[1-9][0-9]{0,18})", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+_SCALARS: Mapping[str, Callable[[str], object]] = {
+    "tag:yaml.org,2002:null": lambda _: None,
+    "tag:yaml.org,2002:bool": lambda text: text == "true",
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": float,
+    "tag:yaml.org,2002:str": str,
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file's plain value and the line of each of its parts."""
+
+    path: Path
+    value: Any
+    lines: Mapping[Place, int]
+
+    def line(self, place: Place) -> int:
+        """The line (from 1) of a value, or of the nearest thing around it."""
+        while place not in self.lines and place:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def error(self, place: Place, message: str) -> ConfigError:
+        return ConfigError(self.path, self.line(place), message)
+
+
+def load(path: Path) -> Document:
+    """Read one YAML file; ConfigError if it cannot be read or is not the plain YAML that we take."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(path, None, f"cannot be read: {error.strerror}") from error
+    return loads(data, path)
+
+
+def loads(data: bytes | str, path: Path) -> Document:
+    """As `load`, of text already at hand; `path` names it in errors."""
+    if len(data) > LARGEST:
+        raise ConfigError(path, None, f"is larger than {LARGEST // 1024} KiB")
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+        _refuse_aliases_and_depth(text, path)
+        root = yaml.compose(text, Loader=_Loader)
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, None, f"is not UTF-8 text (byte {error.start})") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise ConfigError(path, mark and mark.line + 1, f"not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise ConfigError(path, None, f"not YAML: {str(error).splitlines()[0]}") from error
+    lines: dict[Place, int] = {(): 1}
+    value = _construct(root, (), lines, path) if root else None
+    return Document(path, value, lines)
+
+
+def parse(document: Document, model: type[Model], *, at: Place = ()) -> Model:
+    """A document (or the part of it `at` a place) as a pydantic model.
+
+    ConfigErrors with file and line of every mistake, and a suggestion where a key looks mistyped.
+    """
+    value = document.value
+    for step in at:
+        value = value[step]
+    if value is None:
+        value = {}
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise ConfigErrors(
+            sorted(_explain(document, model, at, error), key=lambda each: each.line or 0)
+        ) from None
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """`; did you mean "restart"?`, or the known words when none is near."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f'; did you mean "{near[0]}"?'
+    return f"; known here: {', '.join(sorted(known))}" if known else ""
+
+
+def _refuse_aliases_and_depth(text: str, path: Path) -> None:
+    depth = 0
+    for item in yaml.parse(text, Loader=_Loader):
+        line = item.start_mark.line + 1
+        if isinstance(item, yaml.AliasEvent) or getattr(item, "anchor", None):
+            raise ConfigError(path, line, "YAML anchors and aliases are not taken; write the value out")
+        if isinstance(item, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(item, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise ConfigError(path, line, f"is nested more than {DEEPEST} levels deep")
+
+
+def _construct(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) -> object:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, place, lines, path)
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(item, (*place, index), lines, path) for index, item in enumerate(node.value)]
+    read = _SCALARS.get(node.tag)
+    if read is None:
+        raise ConfigError(path, node.start_mark.line + 1, f"the YAML tag {node.tag} is not taken")
+    return read(node.value)
+
+
+def _mapping(node: yaml.MappingNode, place: Place, lines: dict[Place, int], path: Path) -> dict[str, object]:
+    result: dict[str, object] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ConfigError(path, line, "a key must be a plain word")
+        key = key_node.value
+        if key in result:
+            raise ConfigError(
+                path, line, f'the key "{key}" stands twice; the first is on line {lines[*place, key]}'
+            )
+        lines[*place, key] = line
+        result[key] = _construct(value_node, (*place, key), lines, path)
+    return result
+
+
+def _explain(
+    document: Document, model: type[BaseModel], at: Place, error: ValidationError
+) -> Iterator[ConfigError]:
+    seen = set()
+    for detail in error.errors(include_url=False):
+        place = (*at, *_known_steps(document, at, detail["loc"]))
+        if detail["type"] == "extra_forbidden":
+            place = (*at, *detail["loc"])
+        message = _message(detail, model)
+        if (place, message) not in seen:
+            seen.add((place, message))
+            yield document.error(place, message)
+
+
+def _known_steps(document: Document, at: Place, loc: tuple[str | int, ...]) -> Place:
+    """Pydantic puts names of union members into its paths; keep what the document really has."""
+    place: Place = ()
+    for step in loc:
+        if (*at, *place, step) in document.lines:
+            place = (*place, step)
+    return place
+
+
+def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    names = [str(step) for step in detail["loc"] if isinstance(step, str)]
+    name = names[-1] if names else "the document"
+    match detail["type"]:
+        case "extra_forbidden":
+            return f'unknown key "{name}"{did_you_mean(name, _keys_at(model, detail["loc"][:-1]))}'
+        case "missing":
+            return f'"{name}" is missing'
+        case "value_error" | "assertion_error":
+            said = detail["msg"].split(", ", 1)[-1]
+            return said if said.startswith('"') or not names else f"{name}: {said}"
+        case "model_type" | "dict_type":
+            return f'"{name}" must be a mapping (key: value), not {_kind(detail["input"])}'
+        case "list_type" | "tuple_type":
+            return f'"{name}" must be a list, not {_kind(detail["input"])}'
+        case "string_type":
+            return f'"{name}" must be text; put quotes around {detail["input"]!r}'
+        case _:
+            text = detail["msg"][0].lower() + detail["msg"][1:]
+            return f"{name}: {text}, not {detail['input']!r}"
+
+
+def _kind(value: object) -> str:
+    return {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}.get(
+        type(value), "a number"
+    )
+
+
+def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model knows at a place, found by walking its fields' types."""
+    models: list[type[BaseModel]] = [model]
+    for step in loc:
+        if isinstance(step, int):
+            continue
+        inner = [
+            found
+            for each in models
+            for name, field in each.model_fields.items()
+            if step in (name, field.alias)
+            for found in _models_in(field.annotation)
+        ]
+        models = inner or [each for each in models if each.__name__ == step] or models
+    return sorted({field.alias or name for each in models for name, field in each.model_fields.items()})
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models_in(argument)
