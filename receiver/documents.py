@@ -87,7 +87,7 @@ def loads(data: bytes | str, path: Path) -> Document:
         raise ConfigError(path, None, f"is not UTF-8 text (byte {error.start})") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise ConfigError(path, mark and mark.line + 1, f"not YAML: {error.problem}") from error
+        raise ConfigError(path, mark.line + 1 if mark else None, f"not YAML: {error.problem}") from error
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise ConfigError(path, None, f"not YAML: {str(error).splitlines()[0]}") from error
     lines: dict[Place, int] = {(): 1}
@@ -108,9 +108,7 @@ def parse(document: Document, model: type[Model], *, at: Place = ()) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise ConfigErrors(
-            sorted(_explain(document, model, at, error), key=lambda each: each.line or 0)
-        ) from None
+        raise ConfigErrors(sorted(_explain(document, model, at, error), key=lambda each: each.line or 0)) from None
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -124,7 +122,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
 def _refuse_aliases_and_depth(text: str, path: Path) -> None:
     depth = 0
     for item in yaml.parse(text, Loader=_Loader):
-        line = item.start_mark.line + 1
+        line = item.start_mark.line + 1 if item.start_mark else None
         if isinstance(item, yaml.AliasEvent) or getattr(item, "anchor", None):
             raise ConfigError(path, line, "YAML anchors and aliases are not taken; write the value out")
         if isinstance(item, yaml.CollectionStartEvent):
@@ -155,17 +153,13 @@ def _mapping(node: yaml.MappingNode, place: Place, lines: dict[Place, int], path
             raise ConfigError(path, line, "a key must be a plain word")
         key = key_node.value
         if key in result:
-            raise ConfigError(
-                path, line, f'the key "{key}" stands twice; the first is on line {lines[*place, key]}'
-            )
+            raise ConfigError(path, line, f'the key "{key}" stands twice; the first is on line {lines[*place, key]}')
         lines[*place, key] = line
         result[key] = _construct(value_node, (*place, key), lines, path)
     return result
 
 
-def _explain(
-    document: Document, model: type[BaseModel], at: Place, error: ValidationError
-) -> Iterator[ConfigError]:
+def _explain(document: Document, model: type[BaseModel], at: Place, error: ValidationError) -> Iterator[ConfigError]:
     seen = set()
     for detail in error.errors(include_url=False):
         place = (*at, *_known_steps(document, at, detail["loc"]))
@@ -209,9 +203,7 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _kind(value: object) -> str:
-    return {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}.get(
-        type(value), "a number"
-    )
+    return {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}.get(type(value), "a number")
 
 
 def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:

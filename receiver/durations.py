@@ -31,9 +31,7 @@ def parse_duration(text: str) -> timedelta:
         return timedelta()
     if not match or not text:
         raise ValueError(f'"{text}" is not a duration; write for example 30s, 5m, 1h30m or 2d')
-    milliseconds = sum(
-        int(count) * size for count, size in zip(match.groups(), UNITS.values(), strict=True) if count
-    )
+    milliseconds = sum(int(count) * size for count, size in zip(match.groups(), UNITS.values(), strict=True) if count)
     if milliseconds > LONGEST / timedelta(milliseconds=1):
         raise ValueError(f'"{text}" is longer than 100 years')
     return timedelta(milliseconds=milliseconds)

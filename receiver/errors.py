@@ -41,3 +41,7 @@ class Temporary(AmendError):
 
 class Permanent(AmendError):
     """It will not work however often it is tried."""
+
+
+class Uncertain(AmendError):
+    """It was sent, and nobody knows whether it was done: never repeated, always verified."""

@@ -1,0 +1,302 @@
+"""The only reader of amend.yml and the environment: every other file is handed what it needs.
+
+`${VAR}` and `${VAR:default}` are filled in, every secret can stand in a file of its own, and each mistake names its
+line.
+"""
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
+
+from receiver.documents import Document, Place, load, parse
+from receiver.durations import Duration
+from receiver.errors import ConfigErrors
+
+Role = Literal["viewer", "approver", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "approver", "admin")
+
+SIZES = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+class Part(BaseModel):
+    """A mapping of amend.yml: no unknown keys, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Part):
+    listen: str = "127.0.0.1:9095"
+    external_url: str = ""  #: how people reach the pages; links in notifications start with it
+    max_body: int = Field(default=32 * 1024**2, gt=0)
+
+    @field_validator("max_body", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        match = re.fullmatch(r"([0-9]+)(|KiB|MiB|GiB)", str(value))
+        if not match:
+            raise ValueError(f'"{value}" is not a size; write for example 32MiB')
+        return int(match[1]) * SIZES[match[2]]
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f'"{value}" is not an address; write HOST:PORT, for example 127.0.0.1:9095')
+        return value
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+class Basic(Part):
+    username: str
+    password: SecretStr | None = None
+    password_file: Path | None = None
+
+
+class WebhookAuth(Part):
+    """How Alertmanager proves itself: exactly one of bearer, basic, or none at all, said aloud."""
+
+    bearer_token: SecretStr | None = None
+    bearer_token_file: Path | None = None
+    basic: Basic | None = None
+    insecure: bool = False
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        chosen = [
+            self.bearer_token is not None or self.bearer_token_file is not None,
+            self.basic is not None,
+            self.insecure,
+        ]
+        if sum(chosen) != 1:
+            raise ValueError("the webhook needs exactly one of bearer_token_file, basic or (said aloud) insecure: true")
+        return self
+
+
+class ApiKey(Part):
+    name: str
+    role: Role
+    hash: str | None = None
+    hash_file: Path | None = None
+
+
+class Auth(Part):
+    webhook: WebhookAuth
+    api_keys: tuple[ApiKey, ...] = ()
+
+
+class Store(Part):
+    url: str = "sqlite:///amend.db"
+    retention: Duration = timedelta(days=90)
+
+
+class Prometheus(Part):
+    url: HttpUrl
+
+
+class Alertmanager(Part):
+    url: HttpUrl
+
+
+class Docker(Part):
+    name: str = "local"
+    url: str = "unix:///var/run/docker.sock"
+    allow: tuple[str, ...] = ("amend.enable=true",)  #: label selectors; a container must carry all of one of them
+
+
+class Kubernetes(Part):
+    name: str = "default"
+    context: str | None = None  #: of the kubeconfig; in-cluster when there is none
+    kubeconfig: Path | None = None
+    namespaces: tuple[str, ...] = Field(min_length=1)
+
+
+class Platforms(Part):
+    docker: tuple[Docker, ...] = ()
+    kubernetes: tuple[Kubernetes, ...] = ()
+
+
+class Slack(Part):
+    url: SecretStr | None = None  #: it holds the token, so it is a secret
+    url_file: Path | None = None
+
+
+class Webhook(Part):
+    url: SecretStr | None = None  #: it holds the token, so it is a secret
+    url_file: Path | None = None
+    bearer_token: SecretStr | None = None
+    bearer_token_file: Path | None = None
+
+
+class Receiver(Part):
+    """A named place that notifications go to."""
+
+    name: str
+    slack: Slack | None = None
+    webhook: Webhook | None = None
+
+    @model_validator(mode="after")
+    def _some_kind(self) -> Self:
+        if not (self.slack or self.webhook):
+            raise ValueError(f'receiver "{self.name}" says nowhere to send to; add slack: or webhook:')
+        return self
+
+
+class Limits(Part):
+    """Over all playbooks, whatever each of them says."""
+
+    actions_per_minute: int = Field(default=10, gt=0)
+    targets_per_10m: int = Field(default=5, gt=0)
+
+
+class Identity(Part):
+    replica_labels: tuple[str, ...] = ("replica", "prometheus_replica")
+    reopen_window: Duration = timedelta(minutes=10)
+    orphan_after: Duration = timedelta(hours=12)
+
+
+class Outbound(Part):
+    allow_hosts: tuple[str, ...] = ()
+
+
+class Audit(Part):
+    hmac_key: SecretStr | None = None
+    hmac_key_file: Path | None = None
+
+
+class Logging(Part):
+    format: Literal["json", "console"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: Path | None = None
+
+
+class Settings(Part):
+    """All of amend.yml. Files that it names stand beside it unless their paths are absolute."""
+
+    server: Server = Server()
+    auth: Auth
+    store: Store = Store()
+    prometheus: Prometheus | None = None
+    alertmanager: Alertmanager | None = None
+    playbooks: tuple[str, ...] = ()
+    platforms: Platforms = Platforms()
+    receivers: tuple[Receiver, ...] = ()
+    limits: Limits = Limits()
+    identity: Identity = Identity()
+    outbound: Outbound = Outbound()
+    audit: Audit = Audit()
+    logging: Logging = Logging()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for what, names in (
+            ("receiver", [receiver.name for receiver in self.receivers]),
+            ("API key", [key.name for key in self.auth.api_keys]),
+            ("Docker host", [docker.name for docker in self.platforms.docker]),
+            ("Kubernetes cluster", [cluster.name for cluster in self.platforms.kubernetes]),
+        ):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f'two of the kind {what} are called "{min(twice)}"; give each its own name')
+        return self
+
+
+def read(path: Path) -> Settings:
+    """amend.yml with variables filled in and secrets read; ConfigErrors otherwise."""
+    document = _expand(load(path), os.environ)
+    document = _secrets(document)
+    return parse(document, Settings)
+
+
+def playbook_files(settings: Settings, beside: Path) -> list[Path]:
+    """The files that `playbooks:` names, each once, in the order of the patterns and then of their names."""
+    files: dict[Path, None] = {}
+    for pattern in settings.playbooks:
+        files.update(dict.fromkeys(Path(name) for name in sorted(glob.glob(str(beside / pattern), recursive=True))))
+    return list(files)
+
+
+def digest(*texts: bytes) -> str:
+    """The fingerprint of what a replica runs on, to compare replicas by."""
+    whole = hashlib.sha256()
+    for text in texts:
+        whole.update(len(text).to_bytes(8, "big") + text)
+    return whole.hexdigest()[:16]
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
+
+
+def _expand(document: Document, environment: Mapping[str, str]) -> Document:
+    errors = []
+
+    def fill(value: Any, place: Place) -> Any:
+        if isinstance(value, dict):
+            return {key: fill(inner, (*place, key)) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [fill(inner, (*place, index)) for index, inner in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+
+        def one(match: re.Match[str]) -> str:
+            name, default = match.groups()
+            if name not in environment and default is None:
+                errors.append(
+                    document.error(place, f"the environment has no {name}; set it, or write ${{{name}:default}}")
+                )
+            return environment.get(name, default or "")
+
+        return _VARIABLE.sub(one, value)
+
+    filled = fill(document.value, ())
+    if errors:
+        raise ConfigErrors(errors)
+    return Document(document.path, filled, document.lines)
+
+
+def _secrets(document: Document) -> Document:
+    """Put the content of each `KEY_file` in place of it, as `KEY`; other paths become absolute."""
+    errors = []
+    base = document.path.resolve().parent
+
+    def walk(value: Any, place: Place) -> Any:
+        if isinstance(value, list):
+            return [walk(inner, (*place, index)) for index, inner in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        result = {}
+        for key, inner in value.items():
+            if not (key.endswith("_file") and isinstance(inner, str)):
+                result[key] = walk(inner, (*place, key))
+                continue
+            path = base / inner
+            try:
+                text = path.read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "not text"
+                errors.append(document.error((*place, key), f"{key}: cannot read {path}: {why}"))
+                continue
+            if not text:
+                errors.append(document.error((*place, key), f"{key}: {path} is empty"))
+            result[key] = path
+            result.setdefault(key.removesuffix("_file"), text)
+        return result
+
+    filled = walk(document.value, ())
+    if errors:
+        raise ConfigErrors(errors)
+    return Document(document.path, filled, document.lines)

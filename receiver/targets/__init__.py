@@ -1,0 +1,52 @@
+"""The platforms that actions act on: one file each, found here by name, connected when the receiver starts.
+
+A platform resolves a selector by listing and checks its allow-list; it never takes a name on trust, never acts on
+more than one workload, and never waits longer than it was told.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+
+from receiver.workload import Selector, Workload
+
+
+class Platform(Protocol):
+    """One Docker host or one Kubernetes cluster."""
+
+    name: str
+
+    async def resolve(self, selector: Selector) -> Workload:
+        """The workload as it is now.
+
+        Refusal(no_target | target_not_allowed | ambiguous_target); Temporary when the platform does not answer;
+        Permanent when it answers no (a missing right, named).
+        """
+
+    async def restart(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        """Restart it and wait until it runs again; returns what was before and after.
+
+        Temporary: nothing was sent. Uncertain: sent, and no answer. Permanent: refused, or not running in time.
+        """
+
+    async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:
+        """Set the number of replicas and wait until they run; errors as `restart`."""
+
+    async def close(self) -> None:
+        """Let go of connections and threads; never waits for a call that hangs."""
+
+
+def _docker(settings: Any) -> Platform:
+    from receiver.targets.docker import DockerHost
+
+    return DockerHost(settings)
+
+
+def _kubernetes(settings: Any) -> Platform:
+    from receiver.targets.kubernetes import Cluster
+
+    return Cluster(settings)
+
+
+PLATFORMS: Mapping[str, Callable[[Any], Platform]] = {"docker": _docker, "kubernetes": _kubernetes}
+"""Imported when one is configured: the clients behind them are heavy."""
