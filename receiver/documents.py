@@ -160,14 +160,16 @@ def _mapping(node: yaml.MappingNode, place: Place, lines: dict[Place, int], path
 
 
 def _explain(document: Document, model: type[BaseModel], at: Place, error: ValidationError) -> Iterator[ConfigError]:
-    seen = set()
+    found: dict[tuple[Place, str], str] = {}
     for detail in error.errors(include_url=False):
         place = (*at, *_known_steps(document, at, detail["loc"]))
         if detail["type"] == "extra_forbidden":
             place = (*at, *detail["loc"])
-        message = _message(detail, model)
-        if (place, message) not in seen:
-            seen.add((place, message))
+        found.setdefault((place, _message(detail, model)), detail["type"])
+    for (place, message), kind in found.items():
+        # a union's other choices, and a list left empty by its items' mistakes, only repeat what is wrong inside
+        deeper = any(len(other) > len(place) and other[: len(place)] == place for other, _ in found)
+        if not (deeper and kind in {"too_short", "literal_error"}):
             yield document.error(place, message)
 
 
@@ -185,7 +187,9 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
     name = names[-1] if names else "the document"
     match detail["type"]:
         case "extra_forbidden":
-            return f'unknown key "{name}"{did_you_mean(name, _keys_at(model, detail["loc"][:-1]))}'
+            models = _models_at(model, detail["loc"][:-1])
+            word = getattr(models[0], "KEY", "key")
+            return f'unknown {word} "{name}"{did_you_mean(name, _keys(models))}'
         case "missing":
             return f'"{name}" is missing'
         case "value_error" | "assertion_error":
@@ -206,12 +210,10 @@ def _kind(value: object) -> str:
     return {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}.get(type(value), "a number")
 
 
-def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model knows at a place, found by walking its fields' types."""
+def _models_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[type[BaseModel]]:
+    """The models that may stand at a place, found by walking their fields' types."""
     models: list[type[BaseModel]] = [model]
     for step in loc:
-        if isinstance(step, int):
-            continue
         inner = [
             found
             for each in models
@@ -220,6 +222,10 @@ def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
             for found in _models_in(field.annotation)
         ]
         models = inner or [each for each in models if each.__name__ == step] or models
+    return models
+
+
+def _keys(models: list[type[BaseModel]]) -> list[str]:
     return sorted({field.alias or name for each in models for name, field in each.model_fields.items()})
 
 
