@@ -1,0 +1,1 @@
+"""Of the demo: its engine, its shop, its story."""

@@ -1,0 +1,69 @@
+"""Faults are what the demo breaks the shop with: each must break it, and each must be mended by asking."""
+
+import pytest
+import requests
+
+from .conftest import PORT, Bed, answers, wait_until
+
+
+@pytest.fixture
+def users(bed: Bed) -> str:
+    container = bed.client.containers.create("shop:1.0.0", ["python", "-m", "shop.users"], name="users")
+    container.start()
+    container.reload()
+    address = container.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+    url = f"http://{address}:{PORT}"
+    wait_until(lambda: answers(f"{url}/health"), what="users to answer")
+    return url
+
+
+def inject(users: str, faults: object) -> requests.Response:
+    return requests.post(f"{users}/faults", json=faults, timeout=5)
+
+
+def sample(users: str, name: str) -> float:
+    lines = requests.get(f"{users}/metrics", timeout=5).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+def test_latency_is_felt_and_measured(users: str) -> None:
+    inject(users, {"latency": 0.4})
+    answer = requests.get(f"{users}/users/1", timeout=5)
+    assert answer.elapsed.total_seconds() > 0.3
+    assert sample(users, "http_request_duration_seconds_sum") > 0.3
+    assert sample(users, 'http_requests_total{code="200"}') == 1
+
+
+def test_errors_strike_as_often_as_asked_and_stop_when_asked(users: str) -> None:
+    inject(users, {"errors": 1})
+    assert requests.get(f"{users}/users/1", timeout=5).status_code == 500
+    assert sample(users, 'http_requests_total{code="500"}') == 1
+    inject(users, {"errors": 0})
+    assert requests.get(f"{users}/users/1", timeout=5).status_code == 200
+
+
+def test_a_leak_grows_the_resident_memory(users: str) -> None:
+    before = sample(users, "process_resident_memory_bytes ")
+    inject(users, {"leak": 50})
+    wait_until(lambda: sample(users, "process_resident_memory_bytes ") > before + 20 * 1024 * 1024, what="20 MiB more")
+
+
+def test_scrapes_and_health_checks_are_no_business_requests(users: str) -> None:
+    assert answers(f"{users}/metrics")
+    assert answers(f"{users}/health")
+    assert sample(users, "http_requests_total{") == 0
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ({"latncy": 1}, "unknown fault 'latncy'; there are latency, errors, leak"),
+        ({"latency": "slow"}, "latency: a number from 0 is wanted, not 'slow'"),
+        ({"errors": -1}, "errors: a number from 0 is wanted, not -1"),
+        ([1], 'an object such as {"latency": 0.5} is wanted, not [1]'),
+    ],
+)
+def test_a_wrong_fault_is_refused_and_changes_nothing(users: str, faults: object, said: str) -> None:
+    answer = inject(users, faults)
+    assert (answer.status_code, answer.json()["error"]) == (400, said)
+    assert set(inject(users, {}).json().values()) == {0.0}
