@@ -1,0 +1,151 @@
+"""One conversation with a Docker Engine: docker.py opens one per operation and speaks through it.
+
+Every call ends before the conversation's deadline, and a failure says what is known: Temporary when nothing was sent,
+Uncertain when a request went out and no answer came back, Permanent with the engine's own words when it said no.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+from docker.api.client import APIClient
+from docker.errors import APIError, DockerException, NotFound
+from requests.exceptions import ConnectTimeout, RequestException
+from urllib3.exceptions import NewConnectionError
+
+from receiver.errors import Permanent, Temporary, Uncertain
+from receiver.targets.container import Container
+from receiver.targets.threads import Threads
+
+Result = TypeVar("Result")
+
+ANSWER = 10.0  #: seconds in which an engine says what it knows; a stop with its grace time may take longer
+
+# A socket that refuses, is missing, or may not be opened never carried a request. Anything later may have.
+NEVER_CONNECTED = (ConnectionRefusedError, FileNotFoundError, PermissionError, NewConnectionError, ConnectTimeout)
+
+
+class Engine:
+    """An APIClient of its own: its session is not made for several threads, and engines get upgraded meanwhile."""
+
+    def __init__(self, api: APIClient, threads: Threads, ends_at: float) -> None:
+        self._api = api
+        self._threads = threads
+        self._ends_at = ends_at
+
+    @classmethod
+    async def connect(cls, url: str, threads: Threads, *, within: timedelta) -> Self:
+        """Agree on the API's version, which is the first sign of life."""
+        ends_at = asyncio.get_running_loop().time() + within.total_seconds()
+        bound = min(ANSWER, within.total_seconds())
+
+        def connect() -> APIClient:
+            return APIClient(base_url=url, version="auto", timeout=bound)  # type: ignore[arg-type]  # seconds, a float
+
+        api = await _answered(threads, connect, bound)
+        api.trust_env = False  # a proxy from the environment has no business between us and the engine
+        api.max_redirects = 0  # a redirected POST would turn into a GET, and an odd path into another one
+        return cls(api, threads, ends_at)
+
+    @property
+    def remaining(self) -> float:
+        return max(0.0, self._ends_at - asyncio.get_running_loop().time())
+
+    def close(self) -> None:
+        self._api.close()
+
+    async def containers(self, filters: Mapping[str, Sequence[str]]) -> list[Mapping[str, Any]]:
+        """All that the filters let through, running or not."""
+        return await self._read(lambda: self._api.containers(all=True, filters=dict(filters)))
+
+    async def inspect(self, container: str) -> Container | None:
+        """None when it is gone."""
+
+        def look() -> Container | None:
+            try:
+                return Container(self._api.inspect_container(container))
+            except NotFound:
+                return None
+
+        return await self._read(look)
+
+    async def restart(self, container: str, *, grace: int) -> None:
+        await self._write("restart", lambda: self._api.restart(container, timeout=grace))
+
+    async def create(self, config: Mapping[str, Any], name: str) -> str:
+        def create() -> str:
+            return str(self._api.create_container_from_config(dict(config), name)["Id"])  # type: ignore[no-untyped-call]
+
+        return await self._write("create", create)
+
+    async def join(self, container: str, network: str, aliases: Sequence[str]) -> None:
+        await self._write(
+            "connect", lambda: self._api.connect_container_to_network(container, network, aliases=list(aliases))
+        )
+
+    async def start(self, container: str) -> None:
+        await self._write("start", lambda: self._api.start(container))
+
+    async def stop(self, container: str, *, grace: int) -> None:
+        await self._write("stop", lambda: self._api.stop(container, timeout=grace))
+
+    async def remove(self, container: str) -> None:
+        """The container, never its volumes."""
+        await self._write("remove", lambda: self._api.remove_container(container))
+
+    async def _read(self, call: Callable[[], Result]) -> Result:
+        bound = min(ANSWER, self.remaining)
+        self._api.timeout = bound  # type: ignore[assignment]  # the stubs say int; sockets take seconds as a float
+        return await _answered(self._threads, call, bound)
+
+    async def _write(self, verb: str, call: Callable[[], Result]) -> Result:
+        bound = self.remaining
+        if not bound:
+            raise Temporary(f"{self._threads.name}: no time left to {verb}; nothing was sent")
+        self._api.timeout = bound  # type: ignore[assignment]
+        try:
+            return await self._threads.call(call, within=bound)
+        except TimeoutError:
+            raise Uncertain(f"{self._threads.name}: {verb} was sent; no answer within {bound:.0f}s") from None
+        except APIError as error:
+            raise Permanent(f"{self._threads.name}: {_words(error)}") from error
+        except (RequestException, DockerException) as error:
+            if _never_connected(error):
+                raise Temporary(f"{self._threads.name}: {_root(error)}; nothing was sent") from error
+            raise Uncertain(f"{self._threads.name}: {verb} was sent; the answer was lost: {_root(error)}") from error
+
+
+async def _answered(threads: Threads, call: Callable[[], Result], bound: float) -> Result:
+    """What a read came back with; nothing is ever lost by asking, so that silence is Temporary."""
+    try:
+        return await threads.call(call, within=bound)
+    except TimeoutError:
+        raise Temporary(f"{threads.name}: no answer within {bound:.0f}s") from None
+    except APIError as error:
+        if error.is_client_error():
+            raise Permanent(f"{threads.name}: {_words(error)}") from error
+        raise Temporary(f"{threads.name}: {_words(error)}") from error
+    except (RequestException, DockerException) as error:
+        raise Temporary(f"{threads.name}: {_root(error)}") from error
+
+
+def _words(error: APIError) -> str:
+    return f"the engine answered {error.status_code}: {error.explanation or error}"
+
+
+def _never_connected(error: BaseException) -> bool:
+    return any(isinstance(cause, NEVER_CONNECTED) for cause in _chain(error))
+
+
+def _root(error: BaseException) -> str:
+    *_, first = _chain(error)
+    return str(first) or type(first).__name__
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """From what docker-py raised down to what the socket said."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
