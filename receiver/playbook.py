@@ -286,9 +286,13 @@ def _file(verbs: tuple[tuple[str, type[BaseModel]], ...]) -> type[_File]:
     """The model of a file whose steps know these verbs."""
     fields: dict[str, Any] = {verb: (Annotated[arguments, _NOTHING], Field(default=None)) for verb, arguments in verbs}
     step = create_model("Step", __base__=Step, **fields)
-    steps = GenericAlias(tuple, (step, ...))
+    steps = _many(step)
     playbook = create_model("Playbook", __base__=Playbook, steps=(steps, Field(min_length=1)), on_failure=(steps, ()))
-    return create_model("File", __base__=_File, playbooks=(GenericAlias(tuple, (playbook, ...)), ...))
+    return create_model("File", __base__=_File, playbooks=(_many(playbook), ...))
+
+
+def _many(kind: Any) -> Any:
+    return GenericAlias(tuple, (kind, ...))
 
 
 _NOTHING = BeforeValidator(lambda value: {} if value is None else value)

@@ -1,0 +1,71 @@
+"""How a database is opened: SQLite in WAL with a sync per commit, or PostgreSQL, and brought to the newest schema.
+
+The store and the offline commands call it. A database that cannot be opened is a ConfigError that names its URL
+without its password.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+
+from receiver.errors import ConfigError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
+    """An engine whose transactions may write from their first statement on."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigError(url, None, "store.url is not a database URL; write for example sqlite:///amend.db") from error
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise ConfigError(_shown(parsed), None, "store.url must be sqlite:///FILE or postgresql+psycopg://HOST/NAME")
+    try:
+        engine = sa.create_engine(parsed, pool_size=pool_size, poolclass=sa.QueuePool, pool_timeout=5)
+    except ModuleNotFoundError as error:
+        raise ConfigError(_shown(parsed), None, f"needs {error.name}; install amend[postgres]") from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _sqlite_connect)
+        sa.event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the database to the newest schema; ConfigError when it cannot be reached or is newer than we are."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    place = _shown(engine.url)
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except sa.exc.OperationalError as error:
+        raise ConfigError(place, None, f"the store cannot be opened: {error.orig}") from error
+    except CommandError as error:
+        raise ConfigError(place, None, f"the store was made by a newer amend: {error}") from error
+
+
+def _shown(url: sa.URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, below
+    cursor = connection.cursor()
+    # FULL: with NORMAL an acknowledged commit can be lost when the power fails
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    # A deferred BEGIN that writes after somebody else's commit fails at once, ignoring busy_timeout.
+    reading = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

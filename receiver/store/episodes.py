@@ -1,0 +1,142 @@
+"""Queries on episodes: at most one is open per alert key, which a unique index sees to."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from receiver.run import Closing, Episode
+from receiver.store.deliveries import StoredAlert
+from receiver.store.tables import episodes
+
+
+def get(connection: sa.Connection, episode_id: int) -> Episode | None:
+    row = connection.execute(sa.select(episodes).where(episodes.c.id == episode_id)).first()
+    return _episode(row) if row else None
+
+
+def newest(connection: sa.Connection, keys: Collection[str]) -> tuple[dict[str, Episode], dict[str, Episode]]:
+    """By alert key: the open episodes, and the last closed ones."""
+    current: dict[str, Episode] = {}
+    last: dict[str, Episode] = {}
+    query = sa.select(episodes).where(episodes.c.alert_key.in_(keys)).order_by(episodes.c.id)
+    for row in connection.execute(query):
+        episode = _episode(row)
+        if episode.open:
+            current[episode.alert_key] = episode
+        elif (known := last.get(episode.alert_key)) is None or _end(episode) >= _end(known):
+            last[episode.alert_key] = episode
+    return current, last
+
+
+def open_(connection: sa.Connection, stored: StoredAlert) -> Episode:
+    """Begin an episode with its first firing."""
+    alert = stored.alert
+    values = {
+        **_from(stored),
+        "alert_key": stored.alert_key,
+        "source": stored.source,
+        "starts_at": alert.starts_at,
+        "last_starts_at": alert.starts_at,
+        "opened_at": stored.received_at,
+    }
+    return _returning(connection, episodes.insert().values(values))
+
+
+def remember(connection: sa.Connection, stored: StoredAlert, last: Episode | None) -> Episode:
+    """Keep the end of an alert that was over before we heard of it."""
+    end = {"ends_at": stored.alert.end, "closed_at": stored.received_at, "closing": Closing.RESOLVED}
+    if last:
+        return _returning(connection, episodes.update().where(episodes.c.id == last.id).values(end))
+    values = {
+        **_from(stored),
+        **end,
+        "alert_key": stored.alert_key,
+        "source": stored.source,
+        "starts_at": stored.alert.starts_at,
+        "last_starts_at": stored.alert.starts_at,
+        "opened_at": stored.received_at,
+    }
+    return _returning(connection, episodes.insert().values(values))
+
+
+def refresh(connection: sa.Connection, episode: Episode, stored: StoredAlert) -> Episode:
+    """Take over what a newer firing says; an episode that was closed goes on."""
+    values = {
+        **_from(stored),
+        "starts_at": min(episode.starts_at, stored.alert.starts_at),
+        "last_starts_at": max(episode.last_starts_at, stored.alert.starts_at),
+        "ends_at": None,
+        "closed_at": None,
+        "closing": None,
+    }
+    return _returning(connection, episodes.update().where(episodes.c.id == episode.id).values(values))
+
+
+def close(connection: sa.Connection, episode: Episode, *, at: datetime, ends_at: datetime, closing: Closing) -> Episode:
+    values = {"closed_at": at, "ends_at": ends_at, "closing": closing}
+    return _returning(connection, episodes.update().where(episodes.c.id == episode.id).values(values))
+
+
+def claim_failure(connection: sa.Connection, episode_id: int, run_id: int) -> bool:
+    """Whether this run is the one that carries out `on_failure` in this episode: the first to ask is."""
+    free = episodes.c.failure_run_id.is_(None) | (episodes.c.failure_run_id == run_id)
+    claimed = connection.execute(
+        episodes.update().where(episodes.c.id == episode_id, free).values(failure_run_id=run_id)
+    )
+    return claimed.rowcount == 1
+
+
+def page(
+    connection: sa.Connection,
+    *,
+    limit: int,
+    before: int | None = None,
+    open_only: bool = False,
+    labels: Mapping[str, str] | None = None,
+) -> list[Episode]:
+    """The newest first; `labels` must all be carried. `before` is the last page's lowest id."""
+    query = sa.select(episodes).order_by(episodes.c.id.desc())
+    if before is not None:
+        query = query.where(episodes.c.id < before)
+    if open_only:
+        query = query.where(episodes.c.closed_at.is_(None))
+    for name, value in (labels or {}).items():
+        query = query.where(episodes.c.labels[name].as_string() == value)
+    return [_episode(row) for row in connection.execute(query.limit(limit))]
+
+
+def _from(stored: StoredAlert) -> dict[str, Any]:
+    return {
+        "fingerprint": stored.alert.fingerprint,
+        "labels": stored.alert.labels,
+        "annotations": stored.alert.annotations,
+        "last_seen_at": stored.received_at,
+    }
+
+
+def _end(episode: Episode) -> datetime:
+    return episode.ends_at or episode.starts_at
+
+
+def _returning(connection: sa.Connection, statement: sa.Insert | sa.Update) -> Episode:
+    return _episode(connection.execute(statement.returning(*episodes.c)).one())
+
+
+def _episode(row: sa.Row[Any]) -> Episode:
+    return Episode(
+        id=row.id,
+        alert_key=row.alert_key,
+        source=row.source,
+        fingerprint=row.fingerprint,
+        labels=row.labels,
+        annotations=row.annotations,
+        starts_at=row.starts_at,
+        last_starts_at=row.last_starts_at,
+        opened_at=row.opened_at,
+        last_seen_at=row.last_seen_at,
+        ends_at=row.ends_at,
+        closed_at=row.closed_at,
+        closing=Closing(row.closing) if row.closing else None,
+    )

@@ -1,0 +1,113 @@
+"""The store as the rest of the receiver sees it: reads in a few threads, and one thread in which all writes commit.
+
+Writes that wait at the same moment share one commit, which is what makes durable intake fast: each has a savepoint of
+its own, so one that fails takes no other with it, and none is answered before the commit.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from receiver import metrics
+from receiver.errors import Temporary
+from receiver.store.engine import migrate, open_engine
+
+T = TypeVar("T")
+Query = Callable[[sa.Connection], T]
+
+TOGETHER = 200  #: writes that share one commit at most
+WAITING = 20_000  #: writes that may wait; more is an overload, and the sender is told to come back
+
+
+class StoreError(Temporary):
+    """The store did not take or give something; nothing was written."""
+
+
+class Ledger:
+    """An open store. `write` and `read` run a function of a connection; what it returns comes back."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url)
+        migrate(self.engine)
+        self._jobs: queue.Queue[tuple[Query[Any], Future[Any]] | None] = queue.Queue(WAITING)
+        self._readers = ThreadPoolExecutor(3, thread_name_prefix="store-read")
+        self._writer = threading.Thread(target=self._write_forever, name="store-write", daemon=True)
+        self._writer.start()
+
+    async def write(self, query: Query[T]) -> T:
+        """Run in a transaction; returns when it is durable. StoreError: nothing of it was kept."""
+        future: Future[T] = Future()
+        try:
+            self._jobs.put_nowait((query, future))
+        except queue.Full:
+            raise StoreError("too many writes are waiting") from None
+        return await asyncio.wrap_future(future)
+
+    async def read(self, query: Query[T]) -> T:
+        """Run on a snapshot; StoreError when the store does not answer."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
+
+    async def close(self) -> None:
+        """Finish the writes that wait, then let go."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._jobs.put(None)
+        self._writer.join(timeout=10)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self.engine.dispose()
+
+    def _read(self, query: Query[T]) -> T:
+        try:
+            with self.engine.connect().execution_options(reading=True) as connection:
+                return query(connection)
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"the store cannot be read: {_plain(error)}") from error
+
+    def _write_forever(self) -> None:
+        while True:
+            jobs = [self._jobs.get()]
+            with suppress(queue.Empty):
+                while len(jobs) < TOGETHER:
+                    jobs.append(self._jobs.get_nowait())
+            self._commit([job for job in jobs if job])
+            if None in jobs:
+                return
+
+    def _commit(self, jobs: list[tuple[Query[Any], Future[Any]]]) -> None:
+        done: list[tuple[Future[Any], Any]] = []
+        try:
+            with self.engine.begin() as connection:
+                for query, future in jobs:
+                    try:
+                        with connection.begin_nested():
+                            done.append((future, query(connection)))
+                    except Exception as error:
+                        if connection.invalidated or not connection.in_transaction():
+                            raise
+                        future.set_exception(_as_ours(error))
+        except Exception as error:  # noqa: BLE001 - the commit failed: all who waited for it are told
+            metrics.STORE_ERRORS.inc()
+            for _, future in jobs:
+                if not future.done():
+                    future.set_exception(_as_ours(error))
+            return
+        for future, result in done:
+            if not future.cancelled():
+                future.set_result(result)
+
+
+def _as_ours(error: Exception) -> Exception:
+    if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError):
+        return StoreError(f"the store does not take writes: {_plain(error)}")
+    return error
+
+
+def _plain(error: sa.exc.SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

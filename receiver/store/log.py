@@ -1,0 +1,96 @@
+"""Queries on the audit log: append within the transaction of what is told, page, and stream for the verifier."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from receiver.audit import GENESIS, Entry, Kind, seal
+from receiver.store.tables import audit
+
+
+class Log:
+    """The chain's end: who writes, and with which key."""
+
+    def __init__(self, *, actor: str, key: bytes | None) -> None:
+        self.actor = actor
+        self.key = key
+
+    def append(
+        self,
+        connection: sa.Connection,
+        kind: Kind,
+        *,
+        at: datetime,
+        data: Mapping[str, Any],
+        episode_id: int | None = None,
+        run_id: int | None = None,
+        actor: str | None = None,
+    ) -> None:
+        """Add a row after the last one. Two writers cannot both: the second's transaction fails and is tried again."""
+        head = connection.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
+        values = {
+            "seq": head.seq + 1 if head else 1,
+            "at": at,
+            "kind": kind,
+            "actor": actor or self.actor,
+            "data": json.loads(json.dumps(data, default=str)),
+            "episode_id": episode_id,
+            "run_id": run_id,
+            "keyed": self.key is not None,
+            "prev": head.hash if head else GENESIS,
+        }
+        entry = Entry(**values)
+        row = {
+            **values,
+            "kind": str(kind),
+            "data": json.dumps(entry.data, sort_keys=True),
+            "hash": seal(entry, self.key),
+        }
+        connection.execute(audit.insert(), row)
+
+
+def entries(connection: sa.Connection, *, after: int = 0) -> Iterator[Entry]:
+    """Every row in order, a batch at a time."""
+    while True:
+        rows = connection.execute(sa.select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(1000)).all()
+        yield from map(_entry, rows)
+        if not rows:
+            return
+        after = rows[-1].seq
+
+
+def page(
+    connection: sa.Connection,
+    *,
+    limit: int,
+    before: int | None = None,
+    kind: str | None = None,
+    run_id: int | None = None,
+    episode_id: int | None = None,
+) -> list[Entry]:
+    """The newest rows first, of one kind, run or episode when asked for; `before` is the last page's lowest seq."""
+    query = sa.select(audit).order_by(audit.c.seq.desc()).limit(limit)
+    for column, value in ((audit.c.kind, kind), (audit.c.run_id, run_id), (audit.c.episode_id, episode_id)):
+        if value is not None:
+            query = query.where(column == value)
+    if before is not None:
+        query = query.where(audit.c.seq < before)
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def _entry(row: sa.Row[Any]) -> Entry:
+    return Entry(
+        seq=row.seq,
+        at=row.at,
+        kind=row.kind,
+        actor=row.actor,
+        data=json.loads(row.data),
+        episode_id=row.episode_id,
+        run_id=row.run_id,
+        keyed=row.keyed,
+        prev=row.prev,
+        hash=row.hash,
+    )

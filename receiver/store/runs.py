@@ -1,0 +1,317 @@
+"""Queries on runs and their steps: claimed under a lease, changed by their newest claimant alone.
+
+Each claim raises the run's epoch, and each change names the epoch it was made under: a process that was away too long
+finds its change refused (Superseded) instead of writing over its successor.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from receiver.errors import AmendError
+from receiver.run import Outcome, Reason, Run, Status, Step, StepStatus
+from receiver.store.tables import episodes, runs, steps
+
+ACTIVE = (Status.MATCHED, Status.QUEUED, Status.ACTING, Status.VERIFYING, Status.SKIPPED)
+"""Statuses in which a run may have something left to do; `wake_at` says when."""
+
+
+class Superseded(AmendError):
+    """Another process has claimed the run since: nothing was recorded."""
+
+
+def create(
+    connection: sa.Connection,
+    *,
+    episode_id: int,
+    playbook: str,
+    attempt: int,
+    mode: str,
+    at: datetime,
+    wake_at: datetime,
+) -> Run | None:
+    """A new attempt, to be decided at `wake_at`; None if it exists already."""
+    taken = sa.select(runs.c.id).where(
+        runs.c.episode_id == episode_id, runs.c.playbook == playbook, runs.c.attempt == attempt
+    )
+    if connection.execute(taken).first():
+        return None
+    statement = runs.insert().values(
+        episode_id=episode_id,
+        playbook=playbook,
+        attempt=attempt,
+        mode=mode,
+        status=Status.MATCHED,
+        outcome=Outcome.NONE,
+        detail="",
+        created_at=at,
+        updated_at=at,
+        wake_at=wake_at,
+        epoch=0,
+        state={},
+    )
+    return _run(connection.execute(statement.returning(*runs.c)).one())
+
+
+def get(connection: sa.Connection, run_id: int) -> Run | None:
+    """A run with its steps."""
+    row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
+    return _run(row, _steps(connection, [run_id]).get(run_id, ())) if row else None
+
+
+def newest(connection: sa.Connection, episode_id: int) -> dict[str, Run]:
+    """The newest attempt of each playbook in an episode."""
+    query = sa.select(runs).where(runs.c.episode_id == episode_id).order_by(runs.c.attempt)
+    return {row.playbook: _run(row) for row in connection.execute(query)}
+
+
+def claim_due(
+    connection: sa.Connection, *, owner: str, at: datetime, lease: timedelta, limit: int, busy: Collection[int]
+) -> list[Run]:
+    """Take runs whose time has come and that nobody holds; each has a new epoch, which is ours."""
+    free = runs.c.lease_until.is_(None) | (runs.c.lease_until <= at)
+    due = (
+        sa.select(runs.c.id)
+        .where(runs.c.wake_at <= at, free, runs.c.id.not_in(busy))
+        .order_by(runs.c.wake_at, runs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = connection.execute(due).scalars().all()
+    if not ids:
+        return []
+    connection.execute(
+        runs.update()
+        .where(runs.c.id.in_(ids))
+        .values(epoch=runs.c.epoch + 1, lease_owner=owner, lease_until=at + lease)
+    )
+    known = _steps(connection, ids)
+    rows = connection.execute(sa.select(runs).where(runs.c.id.in_(ids)).order_by(runs.c.wake_at, runs.c.id))
+    return [_run(row, known.get(row.id, ())) for row in rows]
+
+
+def renew(connection: sa.Connection, *, owner: str, ids: Collection[int], until: datetime) -> None:
+    """Keep the leases that are still ours."""
+    connection.execute(runs.update().where(runs.c.id.in_(ids), runs.c.lease_owner == owner).values(lease_until=until))
+
+
+def change(connection: sa.Connection, run: Run, *, at: datetime, keep: bool = False, **values: Any) -> Run:
+    """Record something on a run under its epoch, and let go of it unless we `keep` it; Superseded if it is not ours."""
+    if not keep:
+        values |= {"lease_owner": None, "lease_until": None}
+    statement = runs.update().where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(updated_at=at, **values)
+    row = connection.execute(statement.returning(*runs.c)).first()
+    if row is None:
+        raise Superseded(f"run {run.id} was taken over by another process")
+    return _run(row, run.steps)
+
+
+def wake(connection: sa.Connection, run_ids: Sequence[int], *, at: datetime) -> None:
+    """Have runs looked at now; their claimants see it at their next look."""
+    if run_ids:
+        connection.execute(runs.update().where(runs.c.id.in_(run_ids)).values(wake_at=at))
+
+
+def intend(
+    connection: sa.Connection,
+    run: Run,
+    *,
+    phase: str,
+    position: int,
+    verb: str,
+    arguments: Mapping[str, Any],
+    at: datetime,
+) -> None:
+    """Write down a step before it is carried out; a second time is refused by the database."""
+    connection.execute(
+        steps.insert().values(
+            run_id=run.id,
+            phase=phase,
+            position=position,
+            verb=verb,
+            status=StepStatus.INTENT,
+            arguments=arguments,
+            started_at=at,
+            result={},
+            error="",
+            epoch=run.epoch,
+        )
+    )
+
+
+def conclude(
+    connection: sa.Connection,
+    run: Run,
+    *,
+    phase: str,
+    position: int,
+    status: StepStatus,
+    at: datetime,
+    result: Mapping[str, Any],
+    error: str,
+) -> None:
+    """Write down what came of a step; Superseded if another process has told of it meanwhile."""
+    statement = (
+        steps.update()
+        .where(
+            steps.c.run_id == run.id,
+            steps.c.phase == phase,
+            steps.c.position == position,
+            steps.c.epoch == run.epoch,
+            steps.c.status == StepStatus.INTENT,
+        )
+        .values(status=status, finished_at=at, result=result, error=error)
+    )
+    if connection.execute(statement).rowcount != 1:
+        raise Superseded(f"run {run.id} was taken over by another process")
+
+
+def cut_off(connection: sa.Connection, run: Run, *, at: datetime) -> list[Step]:
+    """Mark the steps that a process left in mid-air as unknown; which they were."""
+    left = [step for step in run.steps if step.status is StepStatus.INTENT]
+    statement = steps.update().where(steps.c.run_id == run.id, steps.c.status == StepStatus.INTENT)
+    connection.execute(
+        statement.values(status=StepStatus.UNKNOWN, finished_at=at, error="cut off: the process that did it is gone")
+    )
+    return left
+
+
+# ── what the limits count; all of it by the workload or the playbook, never by the alert ──
+
+
+def holder(connection: sa.Connection, workload: str, *, besides: int) -> Run | None:
+    """The run that has the workload's lock, if another one does."""
+    query = sa.select(runs).where(
+        runs.c.workload == workload, runs.c.status.in_([Status.ACTING, Status.VERIFYING]), runs.c.id != besides
+    )
+    row = connection.execute(query).first()
+    return _run(row) if row else None
+
+
+def last_end(connection: sa.Connection, *, workload: str, playbook: str, mode: str) -> datetime | None:
+    """When this playbook's last run on the workload ended."""
+    ended = sa.select(sa.func.max(runs.c.finished_at)).where(
+        runs.c.workload == workload,
+        runs.c.playbook == playbook,
+        runs.c.mode == mode,
+        runs.c.status == Status.DONE,
+    )
+    moment: datetime | None = connection.execute(ended).scalar_one()
+    return moment
+
+
+def attempts(connection: sa.Connection, *, workload: str, playbook: str, since: datetime) -> list[datetime]:
+    """When this playbook acted on the workload, oldest first."""
+    query = (
+        sa.select(runs.c.acted_at)
+        .where(runs.c.workload == workload, runs.c.playbook == playbook, runs.c.acted_at > since)
+        .order_by(runs.c.acted_at)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def touched(connection: sa.Connection, *, since: datetime, playbook: str | None = None) -> dict[str, datetime]:
+    """Workloads that were acted on, by one playbook or by all, each with the last time."""
+    query = (
+        sa.select(runs.c.workload, sa.func.max(runs.c.acted_at).label("last"))
+        .where(runs.c.acted_at > since, runs.c.workload.is_not(None))
+        .group_by(runs.c.workload)
+    )
+    if playbook is not None:
+        query = query.where(runs.c.playbook == playbook)
+    return {row.workload: row.last for row in connection.execute(query)}
+
+
+def acted(connection: sa.Connection, *, since: datetime) -> list[datetime]:
+    """When runs of any playbook began to act, oldest first."""
+    query = sa.select(runs.c.acted_at).where(runs.c.acted_at > since).order_by(runs.c.acted_at)
+    return list(connection.execute(query).scalars())
+
+
+# ── for people ──
+
+
+def page(
+    connection: sa.Connection,
+    *,
+    limit: int,
+    before: int | None = None,
+    status: str | None = None,
+    outcome: str | None = None,
+    reason: str | None = None,
+    playbook: str | None = None,
+    episode_id: int | None = None,
+    workload: str | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> list[Run]:
+    """The newest first, with their steps; `before` is the last page's lowest id."""
+    query = sa.select(runs).order_by(runs.c.id.desc()).limit(limit)
+    for column, value in (
+        (runs.c.status, status),
+        (runs.c.outcome, outcome),
+        (runs.c.reason, reason),
+        (runs.c.playbook, playbook),
+        (runs.c.episode_id, episode_id),
+        (runs.c.workload, workload),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if before is not None:
+        query = query.where(runs.c.id < before)
+    if labels:
+        query = query.join(episodes, episodes.c.id == runs.c.episode_id)
+        for name, label in labels.items():
+            query = query.where(episodes.c.labels[name].as_string() == label)
+    rows = connection.execute(query).all()
+    known = _steps(connection, [row.id for row in rows])
+    return [_run(row, known.get(row.id, ())) for row in rows]
+
+
+def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """How many runs there are by (status, outcome)."""
+    query = sa.select(runs.c.status, runs.c.outcome, sa.func.count()).group_by(runs.c.status, runs.c.outcome)
+    return {(status, outcome): count for status, outcome, count in connection.execute(query)}
+
+
+def _steps(connection: sa.Connection, run_ids: Sequence[int]) -> dict[int, tuple[Step, ...]]:
+    found: dict[int, tuple[Step, ...]] = {}
+    query = sa.select(steps).where(steps.c.run_id.in_(run_ids)).order_by(steps.c.id)
+    for row in connection.execute(query):
+        step = Step(
+            phase=row.phase,
+            position=row.position,
+            verb=row.verb,
+            status=StepStatus(row.status),
+            arguments=row.arguments,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            result=row.result,
+            error=row.error,
+        )
+        found[row.run_id] = (*found.get(row.run_id, ()), step)
+    return found
+
+
+def _run(row: sa.Row[Any], known: tuple[Step, ...] = ()) -> Run:
+    return Run(
+        id=row.id,
+        episode_id=row.episode_id,
+        playbook=row.playbook,
+        attempt=row.attempt,
+        mode=row.mode,
+        status=Status(row.status),
+        outcome=Outcome(row.outcome),
+        reason=Reason(row.reason) if row.reason else None,
+        detail=row.detail,
+        workload=row.workload,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        acted_at=row.acted_at,
+        finished_at=row.finished_at,
+        wake_at=row.wake_at,
+        epoch=row.epoch,
+        state=row.state,
+        steps=known,
+    )

@@ -1,0 +1,179 @@
+"""The ledger's tables, the same on SQLite and PostgreSQL; migrations/ brings a database to this shape.
+
+Instants are UTC microseconds in an integer: they sort, compare and survive alike on both.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware datetime as microseconds since 1970."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+# SQLite numbers rows by itself only in a column of the type INTEGER
+Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _id() -> "sa.Column[int]":
+    return sa.Column("id", Id, primary_key=True, autoincrement=True)
+
+
+def _json(name: str) -> "sa.Column[Any]":
+    return sa.Column(name, sa.JSON, nullable=False)
+
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    _id(),
+    sa.Column("received_at", Instant, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("receiver", sa.Text, nullable=False),
+    sa.Column("group_key", sa.Text, nullable=False),
+    sa.Column("external_url", sa.Text, nullable=False),
+    sa.Column("alerts", sa.Integer, nullable=False),
+    sa.Column("truncated", sa.Integer, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    _id(),
+    sa.Column("delivery_id", Id, sa.ForeignKey("deliveries.id"), nullable=False, index=True),
+    # new -> applied | stale | quarantined
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False, default=""),
+    sa.Column("alert_key", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    _json("labels"),
+    _json("annotations"),
+    sa.Column("starts_at", Instant, nullable=False),
+    sa.Column("ends_at", Instant),
+)
+sa.Index("ix_alerts_new", alerts.c.id, sqlite_where=alerts.c.state == "new", postgresql_where=alerts.c.state == "new")
+
+episodes = sa.Table(
+    "episodes",
+    metadata,
+    _id(),
+    sa.Column("alert_key", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    _json("labels"),
+    _json("annotations"),
+    sa.Column("starts_at", Instant, nullable=False),
+    sa.Column("last_starts_at", Instant, nullable=False),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("last_seen_at", Instant, nullable=False, index=True),
+    sa.Column("ends_at", Instant),
+    sa.Column("closed_at", Instant),
+    sa.Column("closing", sa.Text),
+    # on_failure runs once per episode, whichever playbook gets there first
+    sa.Column("failure_run_id", Id),
+    sa.Index("ix_episodes_alert_key_closed_at", "alert_key", "closed_at"),
+)
+sa.Index(
+    "uq_episodes_open",
+    episodes.c.alert_key,
+    unique=True,
+    sqlite_where=episodes.c.closed_at.is_(None),
+    postgresql_where=episodes.c.closed_at.is_(None),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    _id(),
+    sa.Column("episode_id", Id, sa.ForeignKey("episodes.id"), nullable=False),
+    sa.Column("playbook", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("mode", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("workload", sa.Text),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("acted_at", Instant),
+    sa.Column("finished_at", Instant),
+    # when a worker should look at it next; null when there is nothing left to do
+    sa.Column("wake_at", Instant),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until", Instant),
+    _json("state"),
+    sa.UniqueConstraint("episode_id", "playbook", "attempt"),
+    sa.Index("ix_runs_workload_playbook_finished_at", "workload", "playbook", "finished_at"),
+    sa.Index("ix_runs_acted_at", "acted_at"),
+)
+sa.Index(
+    "ix_runs_wake_at",
+    runs.c.wake_at,
+    sqlite_where=runs.c.wake_at.is_not(None),
+    postgresql_where=runs.c.wake_at.is_not(None),
+)
+# The lock on a workload: two runs cannot both be acting on it, whatever else goes wrong.
+_HOLDS_LOCK = runs.c.workload.is_not(None) & runs.c.status.in_(["acting", "verifying"])
+sa.Index("uq_runs_lock", runs.c.workload, unique=True, sqlite_where=_HOLDS_LOCK, postgresql_where=_HOLDS_LOCK)
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    _id(),
+    sa.Column("run_id", Id, sa.ForeignKey("runs.id"), nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("verb", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    _json("arguments"),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("finished_at", Instant),
+    _json("result"),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    # a step of an attempt is carried out at most once
+    sa.UniqueConstraint("run_id", "phase", "position"),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", Id, primary_key=True, autoincrement=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("episode_id", Id, index=True),
+    sa.Column("run_id", Id, index=True),
+    # canonical JSON as text: a database that reorders keys would break the hash
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("keyed", sa.Boolean, nullable=False),
+    # one row follows each row: two writers cannot fork the chain
+    sa.Column("prev", sa.Text, nullable=False, unique=True),
+    sa.Column("hash", sa.Text, nullable=False),
+)
