@@ -14,6 +14,12 @@ BAND_LOWER: Final = "amend:band_lower"
 ZSCORE: Final = "amend:zscore"
 SCORE: Final = "amend:score"
 SAMPLES: Final = "amend:samples"
+# their helpers, recorded so that one can look at each step by itself
+ONLY_IF: Final = "amend:only_if"  #: there while the detector's `only_if` holds
+LEARNED: Final = "amend:learned"  #: the value as the band learns from it: cut off at the band's edge
+LEARNED_MEAN: Final = "amend:learned_mean"  #: of one short block, for windows too long to read sample by sample
+LEARNED_VARIANCE: Final = "amend:learned_variance"  #: of the same block
+SETTLED: Final = "amend:settled"  #: there while a new level has lasted so long that it is learned as it is
 
 # ── labels ──
 ALERTNAME: Final = "alertname"

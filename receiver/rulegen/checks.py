@@ -1,0 +1,120 @@
+"""What can only be judged with more than one value at hand: expressions against labels, times against each other.
+
+generate.py runs them over all spec files before it writes anything. An error stops the generation, a warning is
+printed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from receiver.documents import did_you_mean
+from receiver.durations import format_duration
+from receiver.errors import ConfigError
+from receiver.rulegen import BANDS
+from receiver.rulegen.expressions import Labels, labels_of, parse
+from receiver.rulegen.spec import RESERVED, Detector, Spec
+
+
+@dataclass(frozen=True)
+class Findings:
+    errors: tuple[ConfigError, ...]
+    warnings: tuple[ConfigError, ...]
+
+
+def check(specs: Sequence[Spec]) -> Findings:
+    """Everything that is wrong with these specs, and what is merely doubtful."""
+    errors = [error for spec in specs for error in _in_spec(spec)]
+    warnings = [warning for spec in specs for warning in _doubts(spec)]
+    return Findings((*errors, *_names_used_twice(specs)), tuple(warnings))
+
+
+def _in_spec(spec: Spec) -> Iterator[ConfigError]:
+    for index, detector in enumerate(spec.detectors):
+        for key, message in (
+            *_of_band(detector),
+            *_of_expressions(detector),
+            *_of_labels(spec, detector),
+            *_of_times(detector),
+        ):
+            yield spec.error(index, key, message)
+
+
+def _of_band(detector: Detector) -> Iterator[tuple[str, str]]:
+    if detector.band not in BANDS:
+        yield "band", f'unknown band "{detector.band}"{did_you_mean(detector.band, list(BANDS))}'
+
+
+def _of_expressions(detector: Detector) -> Iterator[tuple[str, str]]:
+    try:
+        labels = labels_of(parse(detector.expr))
+    except ValueError as error:
+        yield "expr", f"expr is not PromQL that can be watched: {error}"
+    else:
+        yield from _of_by(detector, labels)
+    if detector.only_if is not None:
+        try:
+            parse(detector.only_if)
+        except ValueError as error:
+            yield "only_if", f"only_if is not PromQL that can be asked: {error}"
+
+
+def _of_by(detector: Detector, labels: Labels) -> Iterator[tuple[str, str]]:
+    kept = ", ".join(sorted(labels.names)) or "no label"
+    for label in detector.by:
+        if label not in labels:
+            lost = f'the label "{label}" in `by` does not survive expr, which keeps {kept}'
+            yield "by", f"{lost}; add it to expr's aggregation or take it out of `by`"
+    for label in sorted(labels.names - {*detector.by}):
+        kept_too = f'expr keeps the label "{label}", which `by` leaves out'
+        yield "by", f"{kept_too}; add it to `by`, or aggregate it away in expr"
+    if labels.any_other and not detector.by:
+        yield "by", "`by` is missing; name the labels that tell expr's series apart, for example [instance]"
+
+
+def _of_labels(spec: Spec, detector: Detector) -> Iterator[tuple[str, str]]:
+    for label in detector.by:
+        if label in RESERVED and label != "service":
+            yield "by", f'"{label}" cannot stand in `by`: Amend or Prometheus writes it'
+        if label in spec.labels:
+            yield "by", f'"{label}" stands in `by` and in the file\'s `labels`, which would overwrite it'
+        if detector.by.count(label) > 1:
+            yield "by", f'"{label}" stands twice in `by`'
+
+
+def _of_times(detector: Detector) -> Iterator[tuple[str, str]]:
+    window, interval = format_duration(detector.window), format_duration(detector.interval)
+    if not detector.interval or detector.interval % timedelta(seconds=1):
+        yield "interval", f"interval is {interval}; it must be whole seconds"
+        return
+    needed = 2 * detector.min_samples * detector.interval
+    if detector.window < needed:
+        few = f"a window of {window} with a sample every {interval} can miss min_samples after a gap"
+        yield "window", f"{few}; make it at least {format_duration(needed)}, or lower min_samples"
+    if detector.hold > detector.window / 8:
+        late = f"`for` is {format_duration(detector.hold)}, more than an eighth of the window of {window}"
+        yield "for", f"{late}: the band would learn the fault first; lengthen the window or shorten `for`"
+
+
+def _names_used_twice(specs: Sequence[Spec]) -> Iterator[ConfigError]:
+    first: dict[str, ConfigError] = {}
+    for spec in specs:
+        for index, detector in enumerate(spec.detectors):
+            here = spec.error(index, "name", "")
+            if detector.name in first:
+                there = first[detector.name]
+                message = f"the name is taken by {there.path}:{there.line}; names are unique over all spec files"
+                yield spec.error(index, "name", message)
+            else:
+                first[detector.name] = here
+
+
+def _doubts(spec: Spec) -> Iterator[ConfigError]:
+    for index, detector in enumerate(spec.detectors):
+        if detector.hold and detector.hold < detector.interval:
+            yield spec.error(
+                index,
+                "for",
+                f"`for` is {format_duration(detector.hold)}, shorter than the {format_duration(detector.interval)} "
+                "between two evaluations: it holds nothing back",
+            )

@@ -1,0 +1,234 @@
+"""A unit test for promtool of every detector: what it must say, and when it must keep silent.
+
+generate.py writes them beside the rules. The rule file is tested as it is deployed, byte for byte, whatever PromQL
+its `expr` is: a test has no raw metrics, so the rule of `amend:value` gives nothing, and the test feeds
+`amend:value` (and `amend:only_if`) itself. The expression's own syntax is checked by `promtool check rules`; what
+it measures, only its author can know.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from textwrap import indent
+
+from receiver.conventions import BAND_MEAN, ONLY_IF, VALUE, ZSCORE
+from receiver.durations import format_duration
+from receiver.rulegen import BANDS
+from receiver.rulegen.alerts import static_labels, with_words
+from receiver.rulegen.promql import number, series
+from receiver.rulegen.rules import Group, folded, quoted
+from receiver.rulegen.spec import Detector, Spec
+from receiver.rulegen.zscore import judged_on, offset_of
+
+LEVEL = 100.0  #: the usual level of every test
+WAVES = 20  #: how often a quiet series goes down and up
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Check:
+    at: int  #: in ticks
+    fires: Mapping[str, str] | None = None  #: the annotations of the alerts that fire then
+    exists: str = ""  #: a series that must be there all the same, so that silence means something
+    missing: str = ""  #: a series that must not
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """What one detector is fed in a test, and what it must say then."""
+
+    spec: Spec
+    detector: Detector
+    tick: timedelta
+    values: Sequence[float]
+    judged: int  #: ticks during which `only_if` holds
+    checks: Sequence[_Check]
+
+
+def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str:
+    """The whole test file of a spec; `groups` are those of its rule file, in its order."""
+    tick = tick_of(spec)
+    timelines = [_Timeline(spec, detector, tick) for detector in spec.detectors]
+    # One test of all detectors rather than one each: promtool evaluates every rule of the file in every test.
+    tests = [
+        _test("a spike fires, with its numbers, and neither before nor after", [t.spike() for t in timelines]),
+        _test("nothing is judged while too little is known", [t.cold() for t in timelines]),
+        _test("a flat series, and differences below min_deviation, are left alone", [t.flat() for t in timelines]),
+    ]
+    idle = [t.idle() for t in timelines if t.detector.only_if is not None]
+    if idle:
+        tests.append(_test("nothing is judged while only_if does not hold", idle))
+    return "\n".join(
+        (
+            *header,
+            "",
+            f"rule_files: [{spec.name}.rules.yml]",
+            f"evaluation_interval: {format_duration(tick)}",
+            "group_eval_order:  # else promtool shuffles them",
+            *(f"- {group.name}" for group in groups),
+            "",
+            "tests:",
+            *(line for test in tests for line in ("", test)),
+            "",
+        )
+    )
+
+
+def tick_of(spec: Spec) -> timedelta:
+    """promtool evaluates all groups of a file alike: often enough for each of them."""
+    seconds = math.gcd(*(round(detector.interval.total_seconds()) for detector in spec.detectors))
+    return timedelta(seconds=seconds)
+
+
+class _Timeline:
+    """The test cases of one detector, in ticks."""
+
+    def __init__(self, spec: Spec, detector: Detector, tick: timedelta) -> None:
+        self.spec, self.detector, self.tick = spec, detector, tick
+        # A deviation that the detector's floors leave alone, and tiers below 1 do not reach.
+        self.small = max(detector.absolute, detector.relative * LEVEL)
+        self.wobble = max(self.small, self.small / min(detector.severity.values()))
+        self.sign = -1 if detector.direction == "below" else 1
+        self.high = LEVEL + self.sign * 2 * self.wobble * max(detector.severity.values())
+        self.hold = math.ceil(detector.hold / tick)
+        self.away = offset_of(detector) // tick
+        half = math.ceil((self.away + detector.min_samples) / (2 * WAVES)) + 1
+        wave = [LEVEL - self.wobble] * half + [LEVEL + self.wobble] * half
+        self.quiet = wave * WAVES
+
+    def spike(self) -> _Case:
+        start = len(self.quiet)
+        firing = start + self.hold
+        after = firing + 2 + math.ceil(self.detector.keep_firing_for / self.tick)
+        pending = [_Check(at=firing - 1, exists=ZSCORE)] if self.hold else []
+        return self._case(
+            values=[*self.quiet, *[self.high] * (self.hold + 1), *[LEVEL] * (after - firing)],
+            judged=after + 1,
+            checks=[
+                _Check(at=start - 1, exists=ZSCORE),
+                *pending,
+                _Check(at=firing, fires=self._annotations(self.high, firing)),
+                _Check(at=after, exists=ZSCORE),
+            ],
+        )
+
+    def cold(self) -> _Case:
+        end = self.hold + 3
+        return self._case(values=[LEVEL, *[self.high] * end], judged=end + 1, checks=[_Check(at=end, missing=ZSCORE)])
+
+    def flat(self) -> _Case:
+        """A series without any deviation of its own, and then a difference too small to matter."""
+        start = len(self.quiet)
+        end = start + self.hold + 1
+        near = LEVEL + self.sign * 0.9 * self.small
+        return self._case(
+            values=[*[LEVEL] * start, *[near] * (end - start + 1)],
+            judged=end + 1,
+            checks=[_Check(at=start - 1, exists=ZSCORE), _Check(at=end, exists=ZSCORE)],
+        )
+
+    def idle(self) -> _Case:
+        start = len(self.quiet)
+        end = start + self.hold + 1
+        return self._case(
+            values=[*self.quiet, *[self.high] * (end - start + 1)],
+            judged=start,
+            checks=[_Check(at=end, exists=BAND_MEAN, missing=ZSCORE)],
+        )
+
+    def _case(self, *, values: Sequence[float], judged: int, checks: Sequence[_Check]) -> _Case:
+        return _Case(
+            spec=self.spec, detector=self.detector, tick=self.tick, values=values, judged=judged, checks=checks
+        )
+
+    def _annotations(self, value: float, at: int) -> Mapping[str, str]:
+        learned = self.quiet[: at - self.away + 1]
+        mean, stddev = BANDS[self.detector.band].usual(self.detector, learned, every=self.tick)
+        z_score = (value - mean) / stddev
+        numbers = {
+            "value": value,
+            "mean": mean,
+            "stddev": stddev,
+            "z_score": z_score,
+            "score": abs(z_score) / (abs(z_score) + self.detector.sigma),
+            "deviation_percent": 100 * (value - mean) / abs(mean),
+        }
+        words = {name: f"{each:.4g}" for name, each in numbers.items()}
+        return with_words(self.spec, self.detector, words, _labels(self.detector))
+
+
+def _labels(detector: Detector) -> dict[str, str]:
+    return {label: f"{label}-1" for label in detector.by}
+
+
+def _test(name: str, cases: Sequence[_Case]) -> str:
+    counts = [text for case in cases for check in case.checks for text in _count_checks(case, check)]
+    return "\n".join(
+        (
+            f"- name: {name}",
+            f"  interval: {format_duration(cases[0].tick)}",
+            "  input_series:",
+            *(text for case in cases for text in _inputs(case)),
+            "  alert_rule_test:",
+            *(_alert_check(case, check) for case in cases for check in case.checks),
+            "  promql_expr_test:",
+            *counts,
+        )
+    )
+
+
+def _inputs(case: _Case) -> list[str]:
+    detector = case.detector
+    inputs = [_input(VALUE, detector, detector.by, _notation(case.values))]
+    if detector.only_if is not None:
+        ended = "" if case.judged >= len(case.values) else " stale"
+        inputs.append(_input(ONLY_IF, detector, judged_on(detector), f"1x{case.judged - 1}{ended}"))
+    return inputs
+
+
+def _notation(values: Sequence[float]) -> str:
+    """`100x3` is promtool's way to write 100 four times."""
+    runs = [(value, len(list(run))) for value, run in groupby(values)]
+    return " ".join(f"{number(value)}x{count - 1}" if count > 1 else number(value) for value, count in runs)
+
+
+def _input(metric: str, detector: Detector, labels: Iterable[str], values: str) -> str:
+    known = _labels(detector)
+    own = "".join(f',{label}="{known[label]}"' for label in labels)
+    return "\n".join(
+        (
+            f"  - series: '{metric}{{detector=\"{detector.name}\"{own}}}'",
+            "    values: >-",
+            indent(folded(values), "      "),
+        )
+    )
+
+
+def _alert_check(case: _Case, check: _Check) -> str:
+    detector, at = case.detector, format_duration(check.at * case.tick)
+    head = f"  - eval_time: {at}\n    alertname: {detector.alert}\n    exp_alerts:"
+    if check.fires is None:
+        return f"{head} []"
+    lines = [head]
+    for severity in detector.severity:
+        labels = {**_labels(detector), **static_labels(case.spec, detector, severity)}
+        lines += ["    - exp_labels:", *_mapping(labels), "      exp_annotations:", *_mapping(check.fires)]
+    return "\n".join(lines)
+
+
+def _mapping(values: Mapping[str, str]) -> list[str]:
+    return [f"        {name}: {quoted(value)}" for name, value in values.items()]
+
+
+def _count_checks(case: _Case, check: _Check) -> Iterable[str]:
+    """Silence alone proves little: was there a judgement at all, or rightly none?"""
+    for metric, expected in ((check.exists, "[{value: 1}]"), (check.missing, "[]")):
+        if metric:
+            yield "\n".join(
+                (
+                    f"  - expr: 'count({series(metric, case.detector.name)})'",
+                    f"    eval_time: {format_duration(check.at * case.tick)}",
+                    f"    exp_samples: {expected}",
+                )
+            )

@@ -1,0 +1,280 @@
+"""The z-score band: how many standard deviations is a value from the mean of its own past?
+
+generate.py calls it through the registry. What it promises beside the arithmetic: the band neither learns a fault
+while it is young, nor keeps crying over a level that came to stay.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from statistics import fmean, pvariance
+from typing import Final
+
+from receiver.conventions import (
+    BAND_LOWER,
+    BAND_MEAN,
+    BAND_STDDEV,
+    BAND_UPPER,
+    DETECTOR,
+    LEARNED,
+    LEARNED_MEAN,
+    LEARNED_VARIANCE,
+    ONLY_IF,
+    SAMPLES,
+    SCORE,
+    SETTLED,
+    VALUE,
+    ZSCORE,
+)
+from receiver.durations import format_duration
+from receiver.rulegen.expressions import labels_of, parse
+from receiver.rulegen.promql import SECOND, either, enclosed, given, number, over, over_block, real, series, unless
+from receiver.rulegen.rules import Group, Record
+from receiver.rulegen.spec import Detector
+
+#: A fault is invisible to the band for its first 24th of the window: one hour of a day.
+BLIND: Final = 24
+#: A level that stayed outside for a quarter of the window is a new level: six hours of a day. Its mean then needs
+#: a tenth of the window (at 3 sigma) to come inside, so that it is learned after four tenths in all.
+PATIENCE: Final = 4
+#: Blocks in a window: enough for its moments to be those of its samples, few enough to be read every time.
+BLOCKS: Final = 288
+#: Three series of moments are read instead of one of samples: below this many samples a block that costs more.
+PAYS: Final = 6
+_BLOCK_SIZES: Final = tuple(timedelta(minutes=each) for each in (1, 2, 5, 10, 15, 20, 30, 60, 120, 240))
+
+
+class ZScore:
+    """mean ± sigma standard deviations of the window before."""
+
+    def groups(self, detector: Detector) -> list[Group]:
+        block = block_of(detector)
+        memory = _memory(detector, block) if block else []
+        recent = [] if block else [_samples(detector), _settled(detector)]
+        watch = Group(
+            name=f"{detector.name}:band",
+            interval=detector.interval,
+            why=f"{detector.description}: what it is, what is usual, and how far apart they are.",
+            rules=(
+                _value(detector),
+                *_only_if(detector),
+                *recent,
+                _mean(detector, block),
+                _stddev(detector, block),
+                *_edges(detector),
+                _zscore(detector),
+                _score(detector),
+                _learned(detector, block),
+            ),
+        )
+        return [watch, *memory]
+
+    def usual(self, detector: Detector, learned: Sequence[float], *, every: timedelta) -> tuple[float, float]:
+        """Mean and deviation of these samples: the numbers that a unit test may expect of the rules."""
+        block = block_of(detector)
+        if block:
+            size = math.floor((block - SECOND) / every) + 1
+            blocks = [learned[max(0, end - size) : end] for end in range(1, len(learned) + 1)]
+            means = [fmean(each) for each in blocks]
+            mean = fmean(means)
+            deviation = math.sqrt(fmean([pvariance(each) for each in blocks]) + pvariance(means))
+        else:
+            mean = fmean(learned)
+            deviation = math.sqrt(pvariance(learned))
+        nearest = min(detector.severity.values())
+        return mean, max(deviation, detector.absolute / nearest, abs(mean) * detector.relative / nearest)
+
+
+def block_of(detector: Detector) -> timedelta | None:
+    """The block whose moments stand for its samples; None where the window is short enough to read as it is."""
+    size = next((each for each in _BLOCK_SIZES if each * BLOCKS >= detector.window), _BLOCK_SIZES[-1])
+    return size if size >= detector.interval * PAYS else None
+
+
+def offset_of(detector: Detector) -> timedelta:
+    """How far the band looks away from now, so that an alert is firing before the band has seen its fault."""
+    wanted = max(detector.window / BLIND, detector.hold + detector.interval)
+    return detector.interval * math.ceil(wanted / detector.interval)
+
+
+def _value(detector: Detector) -> Record:
+    outcome = labels_of(parse(detector.expr))
+    # Where expr does not say which labels it keeps, `by` does; of several series, the one nearest to trouble.
+    worst = "min" if detector.direction == "below" else "max"
+    head = f"{worst} by ({', '.join(detector.by)}) " if outcome.any_other else ""
+    return _record(
+        detector,
+        VALUE,
+        real(head + enclosed(detector.expr)),
+        f"{detector.description}{f' ({detector.unit})' if detector.unit else ''}, as the spec has it."
+        " NaN and infinities are left out: one of them would blind every average over it.",
+    )
+
+
+def _only_if(detector: Detector) -> list[Record]:
+    if detector.only_if is None:
+        return []
+    return [
+        _record(
+            detector,
+            ONLY_IF,
+            f"group by ({', '.join(judged_on(detector))}) {enclosed(detector.only_if.strip())}",
+            "There while there is enough to judge; what is not judged is not learned either.",
+        )
+    ]
+
+
+def judged_on(detector: Detector) -> list[str]:
+    """The labels that `only_if` shares with the series it judges."""
+    if detector.only_if is None:
+        return []
+    kept = labels_of(parse(detector.only_if))
+    return [label for label in detector.by if label in kept]
+
+
+def _judged(detector: Detector, expression: str) -> str:
+    if detector.only_if is None:
+        return expression
+    return given(expression, series(ONLY_IF, detector.name), on=judged_on(detector))
+
+
+def _memory(detector: Detector, block: timedelta) -> list[Group]:
+    learned = series(LEARNED, detector.name)
+    length = format_duration(block)
+    return [
+        Group(
+            name=f"{detector.name}:memory",
+            interval=block,
+            why=f"What the band remembers of {detector.name}: mean and variance of blocks of {length}, so that"
+            f" {format_duration(detector.window)} are read from a few hundred samples.",
+            rules=(
+                _record(
+                    detector,
+                    LEARNED_MEAN,
+                    over_block("avg_over_time", learned, block),
+                    f"The mean of the last {length}; a second less, so that Prometheus 2, whose ranges are closed"
+                    " on both sides, puts no sample into two blocks.",
+                ),
+                _record(
+                    detector,
+                    LEARNED_VARIANCE,
+                    over_block("stdvar_over_time", learned, block),
+                    "The variance inside the same block. With the means it gives the variance of all samples, and"
+                    " unlike a sum of squares it keeps its digits when the mean is large.",
+                ),
+                _samples(detector),
+                _settled(detector),
+            ),
+        )
+    ]
+
+
+def _samples(detector: Detector) -> Record:
+    return _record(
+        detector,
+        SAMPLES,
+        over("count_over_time", series(LEARNED, detector.name), detector.window, offset=offset_of(detector)),
+        f"How much the band knows: with fewer than {detector.min_samples} samples it judges nothing.",
+    )
+
+
+def _settled(detector: Detector) -> Record:
+    patience = detector.window / PATIENCE
+    score = series(SCORE, detector.name)
+    return _record(
+        detector,
+        SETTLED,
+        given(f"{over('min_over_time', score, patience)} > 0.5", f"{score} offset {format_duration(patience)}"),
+        f"There once the value has been outside its band for {format_duration(patience)} without a break: this is"
+        " a new level, to be learned as it is.",
+    )
+
+
+def _mean(detector: Detector, block: timedelta | None) -> Record:
+    samples = series(SAMPLES, detector.name)
+    source = series(LEARNED_MEAN if block else LEARNED, detector.name)
+    offset = offset_of(detector)
+    return _record(
+        detector,
+        BAND_MEAN,
+        given(
+            over("avg_over_time", source, detector.window, offset=offset),
+            f"{_latest(samples, block)} >= {detector.min_samples}",
+        ),
+        f"The usual level. Looking {format_duration(offset)} away from now, it has not seen a fault that is younger.",
+    )
+
+
+def _stddev(detector: Detector, block: timedelta | None) -> Record:
+    def past(function: str, metric: str) -> str:
+        return over(function, series(metric, detector.name), detector.window, offset=offset_of(detector))
+
+    if block:
+        within, between = past("avg_over_time", LEARNED_VARIANCE), past("stdvar_over_time", LEARNED_MEAN)
+        measured = f"sqrt(\n    {within}\n    +\n    {between}\n  )"
+    else:
+        measured = past("stddev_over_time", LEARNED)
+    nearest = number(min(detector.severity.values()))
+    mean = series(BAND_MEAN, detector.name)
+    measured = f"clamp_min(\n  {measured},\n  {number(detector.absolute)} / {nearest}\n)"
+    floor = f"abs({mean}) * {number(detector.relative)} / {nearest}"
+    return _record(
+        detector,
+        BAND_STDDEV,
+        either(f"{measured} > {floor}", floor) if detector.relative else given(measured, mean),
+        f"The usual distance from it, never so small that a difference below {number(detector.absolute)} or"
+        f" {number(detector.relative * 100)} % of the usual level could alert: a flat series has no deviation of"
+        " its own.",
+    )
+
+
+def _edges(detector: Detector) -> list[Record]:
+    mean, stddev = series(BAND_MEAN, detector.name), series(BAND_STDDEV, detector.name)
+    width = f"{number(detector.sigma)} * {stddev}"
+    return [
+        _record(detector, BAND_UPPER, f"{mean} + {width}", "The band's upper edge."),
+        _record(detector, BAND_LOWER, f"{mean} - {width}", "The band's lower edge; below zero where that is usual."),
+    ]
+
+
+def _zscore(detector: Detector) -> Record:
+    value, mean = series(VALUE, detector.name), series(BAND_MEAN, detector.name)
+    distance = f"({value} - {mean})\n/\n{series(BAND_STDDEV, detector.name)}"
+    return _record(
+        detector, ZSCORE, _judged(detector, distance), "The distance from the usual level in deviations, signed."
+    )
+
+
+def _score(detector: Detector) -> Record:
+    distance = f"abs({series(ZSCORE, detector.name)})"
+    return _record(
+        detector,
+        SCORE,
+        f"{distance} / ({distance} + {number(detector.sigma)})",
+        "The same between 0 and 1, and 0.5 at the band's edge.",
+    )
+
+
+def _learned(detector: Detector, block: timedelta | None) -> Record:
+    value, settled = series(VALUE, detector.name), series(SETTLED, detector.name)
+    upper, lower = series(BAND_UPPER, detector.name), series(BAND_LOWER, detector.name)
+    cut = enclosed(either(f"{upper} < {value}", f"{lower} > {value}"))
+    expression = either(enclosed(unless(cut, _latest(settled, block))), value)
+    if detector.only_if is not None:
+        expression = _judged(detector, enclosed(expression))
+    return _record(
+        detector,
+        LEARNED,
+        expression,
+        "What the band learns: the value, cut off at the band's edge, so that a fault does not widen the band that"
+        " shows it; as it is once the new level has settled, and while there is no band yet.",
+    )
+
+
+def _latest(selector: str, block: timedelta | None) -> str:
+    """A series of the memory's slow group outlives the five minutes that Prometheus looks back for a sample."""
+    return over("last_over_time", selector, 3 * block) if block else selector
+
+
+def _record(detector: Detector, metric: str, expr: str, why: str) -> Record:
+    return Record(record=metric, expr=expr, labels={DETECTOR: detector.name}, why=why)
