@@ -205,7 +205,7 @@ async def _running(engine: Engine, container: str, *, since: str = "") -> Contai
                 return now
             if now.ended:
                 break
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(min(LOOK_EVERY, engine.remaining))
     if silence:
         raise Uncertain(f"container {container[:12]} was told to start, and then not seen to run: {silence}")
     raise Permanent(f"container {container[:12]} {why}, and was given up on")

@@ -5,25 +5,22 @@ Uncertain when a request went out and no answer came back, Permanent with the en
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 from docker.api.client import APIClient
 from docker.errors import APIError, DockerException, NotFound
-from requests.exceptions import ConnectTimeout, RequestException
-from urllib3.exceptions import NewConnectionError
+from requests.exceptions import RequestException
 
 from receiver.errors import Permanent, Temporary, Uncertain
+from receiver.targets.connection import first_cause, never_sent
 from receiver.targets.container import Container
 from receiver.targets.threads import Threads
 
 Result = TypeVar("Result")
 
 ANSWER = 10.0  #: seconds in which an engine says what it knows; a stop with its grace time may take longer
-
-# A socket that refuses, is missing, or may not be opened never carried a request. Anything later may have.
-NEVER_CONNECTED = (ConnectionRefusedError, FileNotFoundError, PermissionError, NewConnectionError, ConnectTimeout)
 
 
 class Engine:
@@ -111,9 +108,11 @@ class Engine:
         except APIError as error:
             raise Permanent(f"{self._threads.name}: {_words(error)}") from error
         except (RequestException, DockerException) as error:
-            if _never_connected(error):
-                raise Temporary(f"{self._threads.name}: {_root(error)}; nothing was sent") from error
-            raise Uncertain(f"{self._threads.name}: {verb} was sent; the answer was lost: {_root(error)}") from error
+            if never_sent(error):
+                raise Temporary(f"{self._threads.name}: {first_cause(error)}; nothing was sent") from error
+            raise Uncertain(
+                f"{self._threads.name}: {verb} was sent; the answer was lost: {first_cause(error)}"
+            ) from error
 
 
 async def _answered(threads: Threads, call: Callable[[], Result], bound: float) -> Result:
@@ -127,25 +126,8 @@ async def _answered(threads: Threads, call: Callable[[], Result], bound: float) 
             raise Permanent(f"{threads.name}: {_words(error)}") from error
         raise Temporary(f"{threads.name}: {_words(error)}") from error
     except (RequestException, DockerException) as error:
-        raise Temporary(f"{threads.name}: {_root(error)}") from error
+        raise Temporary(f"{threads.name}: {first_cause(error)}") from error
 
 
 def _words(error: APIError) -> str:
     return f"the engine answered {error.status_code}: {error.explanation or error}"
-
-
-def _never_connected(error: BaseException) -> bool:
-    return any(isinstance(cause, NEVER_CONNECTED) for cause in _chain(error))
-
-
-def _root(error: BaseException) -> str:
-    *_, first = _chain(error)
-    return str(first) or type(first).__name__
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """From what docker-py raised down to what the socket said."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
