@@ -1,0 +1,1 @@
+"""Real parts for tests, one per file: each starts what it is named after and stops it by its id."""

@@ -1,0 +1,75 @@
+"""Fixtures on real parts, and what CI adds: a test that is skipped has failed.
+
+pytest calls the hooks; a test asks for a fixture, or opens a part of tests/bed in `running` or a `with` of its own.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.bed.docker_engine import DockerEngine
+from tests.bed.http_recorder import HttpRecorder
+from tests.bed.metrics_target import MetricsTarget
+from tests.bed.processes import logs
+
+
+@pytest.fixture
+def running() -> Iterator[ExitStack]:
+    """`running.enter_context(Prometheus(…))`: it runs until the test ends, and parts end in reverse order."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def target() -> Iterator[MetricsTarget]:
+    with MetricsTarget() as target:
+        yield target
+
+
+@pytest.fixture
+def recorder() -> Iterator[HttpRecorder]:
+    with HttpRecorder() as recorder:
+        yield recorder
+
+
+@pytest.fixture(scope="session")
+def _docker_engine() -> Iterator[DockerEngine]:
+    with DockerEngine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def docker_engine(_docker_engine: DockerEngine) -> Iterator[DockerEngine]:
+    """The run's engine, without containers before and after the test."""
+    yield _docker_engine
+    _docker_engine.clean()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        report.sections.extend(logs())
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI a part that is missing is a failure, as are tests that nobody ran."""
+    if "CI" in os.environ and isinstance(report.longrepr, tuple):  # only a skip tells its place as a tuple
+        path, line, why = report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{path}:{line}: {why}, and CI skips nothing"
