@@ -17,7 +17,7 @@ from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.targets.compose import PROJECT, SERVICE, Sibling, number, service_of, siblings
 from receiver.targets.container import Container
-from receiver.targets.engine import ANSWER, Engine
+from receiver.targets.engine import Engine
 from receiver.targets.threads import Threads
 from receiver.workload import Selector, Workload
 
@@ -25,6 +25,7 @@ CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")  #: the engine's own
 SERVICE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 PROJECT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}")
 
+PATIENCE = timedelta(seconds=10)  #: for looking something up
 LOOK_EVERY = 0.25  #: seconds between two looks at a container that is starting
 SETTLED = 1.0  #: seconds that a container without a health check must stay up to count as running
 
@@ -32,15 +33,16 @@ SETTLED = 1.0  #: seconds that a container without a health check must stay up t
 class DockerHost:
     """One engine, by its socket."""
 
-    def __init__(self, docker: settings.Docker) -> None:
+    def __init__(self, docker: settings.Docker, *, patience: timedelta = PATIENCE) -> None:
         self.name = docker.name
+        self._patience = patience
         self._url = docker.url
         self._allow = tuple(_label_selector(entry) for entry in docker.allow)
         self._threads = Threads(f"docker {docker.name}")
 
     async def resolve(self, selector: Selector) -> Workload:
         _refuse_odd_names(selector)
-        async with self._engine(timedelta(seconds=ANSWER)) as engine:
+        async with self._engine(self._patience) as engine:
             return self._workload(selector, await self._members(engine, selector))
 
     async def restart(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ NAMESPACE = re.compile(LABEL)
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"  #: what `kubectl rollout restart` writes: one history for both
 
 LOADING = 60.0  #: seconds for the client to load; it takes three on an idle machine
-RESOLVING = timedelta(seconds=10)
+PATIENCE = timedelta(seconds=10)  #: for looking something up
 LOOK_EVERY = 0.5  #: seconds between two looks at a rollout
 
 
@@ -41,8 +41,11 @@ def _now() -> datetime:
 class Cluster:
     """One cluster, by its kubeconfig context, or the one that we run in."""
 
-    def __init__(self, kubernetes: settings.Kubernetes, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, kubernetes: settings.Kubernetes, *, patience: timedelta = PATIENCE, clock: Callable[[], datetime] = _now
+    ) -> None:
         self.name = kubernetes.name
+        self._patience = patience
         self._settings = kubernetes
         self._clock = clock
         self._threads = Threads(f"kubernetes {kubernetes.name}")
@@ -53,7 +56,7 @@ class Cluster:
         if selector.scope not in self._settings.namespaces:
             why = f"namespace {selector.scope} is not in namespaces: of kubernetes {self.name}"
             raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
-        server = await self._server(selector, within=RESOLVING)
+        server = await self._server(selector, within=self._patience)
         found = await server.workload(selector.kind, selector.name)
         if found is None:
             raise Refusal(Reason.NO_TARGET, f"{self._threads.name} has no {selector}")

@@ -1,0 +1,166 @@
+"""Both platforms in front of something real: a Docker Engine, and a Kubernetes API server that speaks real HTTP.
+
+Each stands behind a proxy that records what is sent and can lose or hold back the answers.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from receiver import settings
+from receiver.targets import Platform
+from receiver.targets.docker import DockerHost
+from receiver.targets.kubernetes import Cluster
+from receiver.workload import Selector
+from tests.bed.docker_engine import DockerEngine
+from tests.bed.kubernetes_api import KubernetesApi
+from tests.bed.kubernetes_objects import deployment
+from tests.bed.proxy import Proxy
+
+Result = TypeVar("Result")
+
+PATIENCE = timedelta(seconds=1)
+ALLOWED = {"amend.enable": "true"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One platform with a workload of two replicas that is well, in front of a proxy."""
+
+    platform: Platform
+    proxy: Proxy
+    selector: Selector
+    key: str
+    forbidden: Selector  #: exists, and may not be touched
+    replace: Callable[[], object]  #: by another one of the same name
+    changes_per_restart: int
+    unreachable: Platform  #: the same, where nobody listens
+
+
+@pytest.fixture
+def docker_proxy(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Proxy(docker_engine.socket, docker_engine.directory / "proxy.sock") as proxy:
+        yield proxy
+    (docker_engine.directory / "proxy.sock").unlink()
+
+
+@pytest.fixture
+def host(docker_proxy: Proxy) -> DockerHost:
+    return DockerHost(settings.Docker(name="local", url=docker_proxy.url))
+
+
+@pytest.fixture
+def api() -> Iterator[KubernetesApi]:
+    with KubernetesApi() as api:
+        yield api
+
+
+@pytest.fixture
+def cluster(api: KubernetesApi, tmp_path: Path) -> Cluster:
+    return Cluster(settings.Kubernetes(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig"), namespaces=("shop",)))
+
+
+@pytest.fixture(params=["docker", "kubernetes"])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    found: Subject = request.getfixturevalue(f"{request.param}_subject")
+    return found
+
+
+@pytest.fixture
+def docker_subject(docker_engine: DockerEngine, docker_proxy: Proxy, tmp_path: Path) -> Subject:
+    for place in (1, 2):
+        compose_container(docker_engine, place)
+    docker_engine.run(name="stranger")
+
+    def replace() -> None:
+        docker_engine.client.containers.get("shop-orders-2").remove(force=True)
+        compose_container(docker_engine, 2)
+
+    return Subject(
+        platform=DockerHost(settings.Docker(url=docker_proxy.url), patience=PATIENCE),
+        proxy=docker_proxy,
+        selector=docker_selector("compose", "orders", scope="shop"),
+        key="docker/local/compose/shop/orders",
+        forbidden=docker_selector("container", "stranger"),
+        replace=replace,
+        changes_per_restart=2,
+        unreachable=DockerHost(settings.Docker(url=f"unix://{tmp_path}/nobody.sock"), patience=PATIENCE),
+    )
+
+
+@pytest.fixture
+def kubernetes_subject(api: KubernetesApi, tmp_path: Path) -> Iterator[Subject]:
+    wanted = deployment("cart", replicas=2)
+    first = api.add(wanted)
+    api.add(deployment("cart", namespace="other"))
+
+    def replace() -> None:
+        api.remove(first)
+        api.add(wanted)
+
+    host, port = api.address.split(":")
+    with Proxy((host, int(port))) as proxy:
+        yield Subject(
+            platform=_cluster(api.kubeconfig(tmp_path / "through-proxy", server=proxy.url)),
+            proxy=proxy,
+            selector=kubernetes_selector("Deployment", "cart"),
+            key="kubernetes/default/shop/Deployment/cart",
+            forbidden=kubernetes_selector("Deployment", "cart", scope="other"),
+            replace=replace,
+            changes_per_restart=1,
+            unreachable=_cluster(api.kubeconfig(tmp_path / "to-nobody", server="http://127.0.0.1:1")),
+        )
+
+
+def compose_container(engine: DockerEngine, place: int, *command: str, service: str = "orders", **options: Any) -> Any:
+    """A container as Compose makes it."""
+    labels = ALLOWED | {
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": service,
+        "com.docker.compose.container-number": str(place),
+        "com.docker.compose.oneoff": "False",
+        **options.pop("labels", {}),
+    }
+    name = options.pop("name", f"shop-{service}-{place}")
+    return engine.run(*command, name=name, labels=labels, **options)
+
+
+def docker_selector(kind: str, name: str, *, scope: str | None = None) -> Selector:
+    return Selector(platform="docker", instance=None, kind=kind, name=name, scope=scope)
+
+
+def kubernetes_selector(kind: str, name: str, *, scope: str | None = "shop") -> Selector:
+    return Selector(platform="kubernetes", instance=None, kind=kind, name=name, scope=scope)
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """To its end, and nothing may hold up the loop meanwhile for as long as people notice."""
+
+    async def watched() -> Result:
+        loop = asyncio.get_running_loop()
+        longest = 0.0
+
+        async def tick() -> None:
+            nonlocal longest
+            while True:
+                before = loop.time()
+                await asyncio.sleep(0.02)
+                longest = max(longest, loop.time() - before)
+
+        ticking = asyncio.create_task(tick())
+        try:
+            return await work
+        finally:
+            ticking.cancel()
+            assert longest < 0.8, f"the event loop stood still for {longest:.2f} s"
+
+    return asyncio.run(watched())
+
+
+def _cluster(kubeconfig: Path) -> Cluster:
+    return Cluster(settings.Kubernetes(kubeconfig=kubeconfig, namespaces=("shop",)), patience=PATIENCE)
