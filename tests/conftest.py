@@ -35,16 +35,17 @@ def recorder() -> Iterator[HttpRecorder]:
 
 
 @pytest.fixture(scope="session")
-def _docker_engine() -> Iterator[DockerEngine]:
+def dockerd() -> Iterator[DockerEngine]:
+    """The one engine of the run; fixtures that build images ask for it, tests ask for `docker_engine`."""
     with DockerEngine() as engine:
         yield engine
 
 
 @pytest.fixture
-def docker_engine(_docker_engine: DockerEngine) -> Iterator[DockerEngine]:
-    """The run's engine, without containers before and after the test."""
-    yield _docker_engine
-    _docker_engine.clean()
+def docker_engine(dockerd: DockerEngine) -> Iterator[DockerEngine]:
+    """The run's engine, which a test leaves without containers."""
+    yield dockerd
+    dockerd.clean()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 import docker
 import httpx
+from docker.errors import BuildError
 from docker.models.containers import Container
 
 from tests.bed.parts import CACHE, needs_root, program
@@ -28,6 +29,7 @@ APPLETS = ("cat", "false", "httpd", "id", "ls", "nc", "sh", "sleep", "test", "to
 # What the public Python images bring and a bare Debian does not.
 PYTHON_PACKAGES = "python3,python3-venv,ca-certificates"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+PROXIES = ("http_proxy", "https_proxy", "no_proxy")  #: arguments that every Dockerfile has
 UNNEEDED = ("./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*", "./usr/share/doc/*", "./usr/share/locale/*")
 
 
@@ -111,6 +113,18 @@ class DockerEngine(Process):
             changes=[f"ENV {name}={value}" for name, value in environment.items()],
         )
         return "amend-bed/python:latest"
+
+    def build(self, context: Path, *, tag: str, **arguments: str) -> str:
+        """An image from the Dockerfile in `context`, with build arguments; its packages come as on this machine."""
+        proxies = {name: value for name, value in os.environ.items() if name.lower() in PROXIES}
+        try:
+            self.client.images.build(
+                path=str(context), tag=tag, buildargs=proxies | arguments, network_mode="host", rm=True, forcerm=True
+            )
+        except BuildError as error:
+            said = "".join(str(line.get("stream", "")) for line in error.build_log)
+            raise AssertionError(f"{error}\n{said[-4000:]}") from error
+        return tag
 
     def run(
         self, *command: str, name: str, labels: Mapping[str, str] | None = None, image: str = "", **options: Any
