@@ -23,9 +23,14 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def start(
-    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | str | None = None
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | str | None = None,
+    orphaned: signal.Signals = signal.SIGKILL,
 ) -> Child:
-    """Starts `argv` in a session of its own, its output appended to `log`.
+    """Starts `argv` in a session of its own, its output appended to `log`; the kernel sends `orphaned` when we die.
 
     Its own session, because Ctrl-C reaches the terminal's whole foreground group at once, and who started the parts
     wants to stop them in order. To be called from the main thread: the kernel's "parent" is the thread that forked.
@@ -33,7 +38,7 @@ def start(
     parent = os.getpid()
 
     def die_with_parent() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(PR_SET_PDEATHSIG, orphaned)
         if os.getppid() != parent:  # the parent died before the line above
             os.kill(os.getpid(), signal.SIGKILL)
 

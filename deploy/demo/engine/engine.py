@@ -87,7 +87,7 @@ class Engine:
             log=Path(),
         )
         container.name = self._free_name(name or f"child_{container.id[:8]}")
-        container.log = self.state / f"{container.id[:12]}.log"
+        container.log = self.state / f"{container.name}-{container.id[:12]}.log"
         container.log.touch()
         self.containers[container.id] = container
         return container

@@ -40,7 +40,7 @@ class Health:
 
     async def watch(self, url: str) -> None:
         born = time.monotonic()
-        async with httpx.AsyncClient(timeout=self.timeout) as client:
+        async with httpx.AsyncClient(timeout=self.timeout, trust_env=False) as client:
             while True:
                 started = now()
                 problem = await _probe(client, url)

@@ -37,7 +37,10 @@ async def main() -> None:
     places = asyncio.Semaphore(AT_MOST)
     # No kept connections: each visit looks the name up again and so finds new instances.
     limits = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(timeout=PATIENCE, limits=limits) as shop, asyncio.TaskGroup() as visitors:
+    async with (
+        httpx.AsyncClient(timeout=PATIENCE, limits=limits, trust_env=False) as shop,
+        asyncio.TaskGroup() as visitors,
+    ):
         while True:
             await places.acquire()
             visitors.create_task(visit(shop)).add_done_callback(lambda _: places.release())

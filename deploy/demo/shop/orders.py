@@ -11,7 +11,7 @@ from starlette.routing import Route
 from shop.addresses import url
 from shop.service import application, serve, work
 
-neighbours = httpx.AsyncClient(timeout=5)
+neighbours = httpx.AsyncClient(timeout=5, trust_env=False)
 
 
 async def order(request: Request) -> Response:

@@ -35,6 +35,7 @@ DURATION = Histogram(
 
 def application(business: Sequence[Route]) -> Starlette:
     faults = Faults.of_this_version()
+    REQUESTS.labels("500")  # from the start, so that a ratio of errors is 0 and not missing
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

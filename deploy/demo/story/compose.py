@@ -1,0 +1,108 @@
+"""Brings the shop up as Docker Compose would, on whichever engine answers: the demo's own or a real one.
+
+The names and labels are Compose's, because they are what Amend's targets and Prometheus' discovery go by.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+
+from story.part import Broken, wait_until
+
+PROJECT = "shop"
+NETWORK = f"{PROJECT}_default"
+SERVICES = ("users", "payments", "orders")
+SECOND = 1_000_000_000
+
+Client = docker.DockerClient
+
+
+def up(client: Client, *, image: str, port: int) -> None:
+    """Starts the shop and waits until it is healthy; Broken when there is one already."""
+    if containers(client):
+        raise Broken(
+            f'this Docker Engine already has containers of a project "{PROJECT}", which the demo will not touch; '
+            f"to remove them: docker rm -f $(docker ps -aq -f label=com.docker.compose.project={PROJECT})"
+        )
+    client.networks.create(NETWORK, labels={"com.docker.compose.project": PROJECT})
+    for service in SERVICES:
+        start(client, service, number=1, image=image, port=port)
+    wait_until(lambda: all(map(_healthy, shop(client))), what="the shop to be healthy", within=30)
+    start(client, "load", number=1, image=image, port=port)
+
+
+def start(client: Client, service: str, *, number: int, image: str, port: int) -> None:
+    config = _config(service, image=image, port=port)
+    labels = {
+        **config["Labels"],
+        "com.docker.compose.project": PROJECT,
+        "com.docker.compose.service": service,
+        "com.docker.compose.container-number": str(number),
+        "com.docker.compose.oneoff": "False",
+        "com.docker.compose.config-hash": hashlib.sha256(json.dumps(config).encode()).hexdigest(),
+    }
+    api: Any = client.api
+    created = api.create_container_from_config({**config, "Labels": labels}, f"{PROJECT}-{service}-{number}")
+    api.start(created["Id"])
+
+
+def down(client: Client) -> None:
+    """Removes the shop, also what was scaled up since."""
+    for container in containers(client):
+        container.remove(force=True)
+    for network in client.networks.list(names=[f"^{NETWORK}$"]):
+        network.remove()
+
+
+def containers(client: Client) -> list[Container]:
+    return client.containers.list(all=True, filters={"label": f"com.docker.compose.project={PROJECT}"})
+
+
+def shop(client: Client, service: str | None = None) -> list[Container]:
+    """The containers of the services, without the load."""
+    return [
+        container
+        for container in containers(client)
+        if container.labels["com.docker.compose.service"] in ([service] if service else SERVICES)
+    ]
+
+
+def url(container: Container, *, port: int) -> str:
+    container.reload()
+    return f"http://{container.attrs['NetworkSettings']['Networks'][NETWORK]['IPAddress']}:{port}"
+
+
+def _healthy(container: Container) -> bool:
+    container.reload()
+    if container.status == "exited":
+        raise Broken(f"{container.name} ended at once:\n{container.logs(tail=8).decode(errors='replace')}")
+    health: str = container.attrs["State"].get("Health", {}).get("Status", "")
+    return health == "healthy"
+
+
+def _config(service: str, *, image: str, port: int) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "Image": image,
+        "Cmd": ["python", "-m", f"shop.{service}"],
+        "Env": [f"SHOP_PORT={port}"],
+        "Labels": {},
+        "HostConfig": {"NetworkMode": NETWORK},
+        "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"Aliases": [service]}}},
+    }
+    if service not in SERVICES:
+        return config
+    return {
+        **config,
+        "Labels": {"amend.enable": "true"},
+        "ExposedPorts": {f"{port}/tcp": {}},
+        "Healthcheck": {
+            "Test": ["CMD", "python", "-m", "shop.health"],
+            "Interval": 2 * SECOND,
+            "Timeout": 2 * SECOND,
+            "StartPeriod": 10 * SECOND,
+            "Retries": 3,
+        },
+    }

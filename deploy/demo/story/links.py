@@ -1,0 +1,150 @@
+"""The links of the loop, from the anomaly to the verified audit log, each seen where it happens.
+
+The story asks for one after the other. A link answers in words once it has been observed, and with None until then.
+"""
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from story import compose
+from story.part import Broken
+from story.parts import AMEND
+from story.scenario import Scenario
+from story.stage import Stage
+
+
+@dataclass(frozen=True)
+class Link:
+    name: str
+    what: str  #: what is missing when it does not close
+    within: float  #: seconds after the link before it
+    seen: Callable[[], str | None]
+
+
+class Loop:
+    """One alert's way through the parts."""
+
+    def __init__(self, stage: Stage, scenario: Scenario) -> None:
+        self._stage = stage
+        self._scenario = scenario
+        self._prometheus = httpx.Client(base_url=f"http://{stage.place.prometheus}/api/v1", timeout=5, trust_env=False)
+        self._amend = httpx.Client(
+            base_url=f"http://{stage.place.amend}/api/v1",
+            headers={"Authorization": f"Bearer {stage.key}"},
+            timeout=5,
+            trust_env=False,
+        )
+        self._before = self._started()
+
+    def links(self) -> Sequence[Link]:
+        return (
+            Link("anomaly", "an alert of Prometheus that is at least pending", 45, self._anomaly),
+            Link("alert", "an alert of Prometheus that fires", 30, self._firing),
+            Link("webhook", "the alert's episode in Amend", 20, self._webhook),
+            Link("guards", "a run of the playbook that was allowed to act", 20, self._guards),
+            Link("action", f"a finished {self._scenario.remedy}", 40, self._action),
+            Link("verified", "the run's outcome", 90, self._verified),
+            Link("notified", "the notification in the team's inbox", 15, self._notified),
+            Link("audit", "a log that `amend audit verify` finds whole", 20, self._audit),
+        )
+
+    def ready(self) -> str | None:
+        """Before the fault: the detector judges the service, and nothing fires."""
+        zscores = self._query(
+            f'amend:zscore{{detector="{self._scenario.detector}",service="{self._scenario.service}"}}'
+        )
+        if not zscores or self._alerts():
+            return None
+        usual = self._query(
+            f'amend:band_mean{{detector="{self._scenario.detector}",service="{self._scenario.service}"}}'
+        )
+        return f"{self._scenario.detector} of {self._scenario.service} is usually {usual[0]:.3g}; nothing fires"
+
+    def _anomaly(self) -> str | None:
+        alert = self._alert()
+        if alert is None:
+            return None
+        numbers = alert["annotations"]
+        return (
+            f"{self._scenario.detector} of {self._scenario.service} is {numbers['value']}, "
+            f"usually {numbers['mean']}: z-score {numbers['z_score']}"
+        )
+
+    def _firing(self) -> str | None:
+        alert = self._alert()
+        if alert is None or alert["state"] != "firing":
+            return None
+        return f"{alert['labels']['alertname']} ({alert['labels']['severity']}) fires in Prometheus"
+
+    def _webhook(self) -> str | None:
+        episode = self._episode()
+        return f"Alertmanager's delivery is stored: episode {episode['id']}" if episode else None
+
+    def _guards(self) -> str | None:
+        run = self._run()
+        if run["status"] in ("matched", "queued"):
+            return None
+        return f"run {run['id']} of {run['playbook']} may act on {run['workload']}"
+
+    def _action(self) -> str | None:
+        now = self._started()
+        if now == self._before or self._run()["status"] not in ("verifying", "done"):
+            return None
+        return f"{', '.join(sorted(now.keys()))} restarted at {max(now.values())}"
+
+    def _verified(self) -> str | None:
+        run = self._run()
+        if run["status"] != "done":
+            return None
+        if run["outcome"] != "fixed":
+            raise Broken(f"the run's outcome is {run['outcome']}: {run['detail']}")
+        return f"run {run['id']} is fixed: the alert's expression is false, and stays so"
+
+    def _notified(self) -> str | None:
+        letters = self._stage.inbox.letters
+        return f"the team's inbox got {len(letters)} message" if letters else None
+
+    def _audit(self) -> str | None:
+        argv = [str(AMEND), "audit", "verify", str(self._stage.place.root / "amend.db")]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        if done.returncode:
+            raise Broken(f"amend audit verify: {done.stdout}{done.stderr}")
+        return done.stdout.strip().splitlines()[-1]
+
+    def _started(self) -> Mapping[str, str]:
+        """When each container of the service started, as the engine says."""
+        containers = compose.shop(self._stage.client, self._scenario.service)
+        return {str(each.name): each.attrs["State"]["StartedAt"] for each in containers}
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        answer = self._prometheus.get("/alerts").raise_for_status().json()
+        alerts: list[dict[str, Any]] = answer["data"]["alerts"]
+        return [alert for alert in alerts if alert["labels"]["alertname"] != "Watchdog"]
+
+    def _alert(self) -> dict[str, Any] | None:
+        wanted = {"alertname": self._scenario.alert, "service": self._scenario.service}
+        return next((alert for alert in self._alerts() if wanted.items() <= alert["labels"].items()), None)
+
+    def _query(self, query: str) -> list[float]:
+        answer = self._prometheus.get("/query", params={"query": query}).raise_for_status().json()
+        return [float(each["value"][1]) for each in answer["data"]["result"]]
+
+    def _episode(self) -> dict[str, Any] | None:
+        episodes: list[dict[str, Any]] = self._amend.get("/episodes").raise_for_status().json()["episodes"]
+        wanted = {"alertname": self._scenario.alert, "service": self._scenario.service}
+        return next((each for each in episodes if wanted.items() <= each["labels"].items()), None)
+
+    def _run(self) -> dict[str, Any]:
+        """The run of the playbook, once there is one; Broken when it was decided against."""
+        answer = self._amend.get("/runs", params={"playbook": self._scenario.playbook}).raise_for_status()
+        runs: list[dict[str, Any]] = answer.json()["runs"]
+        if not runs:
+            return {"status": "matched"}
+        run = runs[0]
+        if run["status"] in ("skipped", "cancelled"):
+            raise Broken(f"run {run['id']} of {run['playbook']} was {run['status']}: {run['reason']}: {run['detail']}")
+        return run

@@ -1,0 +1,139 @@
+"""The real parts, each started as its users start it: the generated rules, Prometheus, Alertmanager and Amend.
+
+The stage enters them one by one; each is ready when it is handed over and gone when its context ends.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from story import history
+from story.part import Broken, Part, running
+
+DEMO = Path(__file__).parents[1]
+AMEND = Path(sys.executable).parent / "amend"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one demo keeps its files and where its parts listen."""
+
+    root: Path
+    engine: str  #: the Docker Engine's URL
+    inbox: str
+    prometheus: str
+    alertmanager: str
+    amend: str
+
+    @property
+    def key_file(self) -> Path:
+        return self.root / "api.key"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "prometheus"
+
+    @property
+    def rules(self) -> Path:
+        return self.root / "rules"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the configuration files of the demo leave open."""
+        return {
+            "DEMO_DIR": str(self.root),
+            "DEMO_ENGINE": self.engine,
+            "DEMO_INBOX": self.inbox,
+            "DEMO_PROMETHEUS": self.prometheus,
+            "DEMO_ALERTMANAGER": self.alertmanager,
+            "DEMO_AMEND": self.amend,
+        }
+
+    def fill_in(self, name: str) -> Path:
+        """A configuration file of the demo with its `${…}` filled in, for programs that cannot do it themselves."""
+        path = self.root / name
+        path.write_text(Template((DEMO / name).read_text()).substitute(self.environment))
+        return path
+
+
+def generate_rules(place: Place) -> None:
+    argv = [str(AMEND), "rules", "generate", "--specs", str(DEMO / "specs"), "--out", str(place.rules)]
+    done = subprocess.run(argv, cwd=place.root, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise Broken(f"amend rules generate failed:\n{done.stdout}{done.stderr}")
+
+
+def fill_in_history(place: Place, samples: list[history.Sample]) -> None:
+    """Raw metrics first, then what the rules make of them, round by round: see history.py."""
+    until = time.time()
+    promtool = program("PROMTOOL")
+    place.data.mkdir()
+    raw = place.root / "history.txt"
+    history.write_raw(samples, until=until, path=raw)
+    history.load_raw(raw, promtool=promtool, data=place.data)
+    before, left = None, -1
+    while left != before:
+        before = left
+        with prometheus(place, config=place.fill_in("history.yml"), name="history"):
+            left = sum(
+                history.load_recorded(
+                    rules,
+                    promtool=promtool,
+                    prometheus=place.prometheus,
+                    data=place.data,
+                    until=until,
+                    scratch=place.root,
+                )
+                for rules in place.rules.glob("*.rules.yml")
+            )
+
+
+@contextmanager
+def prometheus(place: Place, *, config: Path, name: str = "prometheus") -> Iterator[Part]:
+    argv = [
+        program("PROMETHEUS"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={place.data}",
+        f"--web.listen-address={place.prometheus}",
+        "--rules.alert.resend-delay=1s",
+        "--log.level=warn",
+    ]
+    with running(name, argv, logs=place.root) as part:
+        part.wait_until_ready(f"http://{place.prometheus}/-/ready")
+        yield part
+
+
+@contextmanager
+def alertmanager(place: Place) -> Iterator[Part]:
+    argv = [
+        program("ALERTMANAGER"),
+        f"--config.file={place.fill_in('alertmanager.yml')}",
+        f"--storage.path={place.root / 'alertmanager'}",
+        f"--web.listen-address={place.alertmanager}",
+        "--cluster.listen-address=",  # alone: no gossip port
+        "--log.level=warn",
+    ]
+    with running("alertmanager", argv, logs=place.root) as part:
+        part.wait_until_ready(f"http://{place.alertmanager}/-/ready")
+        yield part
+
+
+@contextmanager
+def amend(place: Place) -> Iterator[Part]:
+    argv = [str(AMEND), "serve", "--config", str(DEMO / "amend.yml")]
+    with running("amend", argv, logs=place.root, env={**os.environ, **place.environment}) as part:
+        part.wait_until_ready(f"http://{place.amend}/-/ready")
+        yield part
+
+
+def program(variable: str) -> str:
+    """scripts/parts finds the programs and exports where they are."""
+    if variable not in os.environ:
+        raise Broken(f"{variable} is not set; start the demo by scripts/demo, which finds the programs")
+    return os.environ[variable]
