@@ -71,7 +71,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         interval=timedelta(seconds=30),
         window=timedelta(minutes=10),
         sigma=2.5,
-        min_samples=20,
+        min_samples=10,
         hold=timedelta(),
         keep_firing_for=timedelta(),
     ),

@@ -57,4 +57,4 @@ def real(expression: str) -> str:
 
 def number(value: float) -> str:
     """As short as it can be said: 3, 0.01, 1e-09."""
-    return f"{value:.12g}"
+    return f"{value:.15g}"

@@ -20,7 +20,7 @@ from receiver.rulegen.alerts import static_labels, with_words
 from receiver.rulegen.promql import number, series
 from receiver.rulegen.rules import Group, folded, quoted
 from receiver.rulegen.spec import Detector, Spec
-from receiver.rulegen.zscore import judged_on, offset_of
+from receiver.rulegen.watched import judged_on
 
 LEVEL = 100.0  #: the usual level of every test
 WAVES = 20  #: how often a quiet series goes down and up
@@ -54,8 +54,10 @@ def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str
     tests = [
         _test("a spike fires, with its numbers, and neither before nor after", [t.spike() for t in timelines]),
         _test("nothing is judged while too little is known", [t.cold() for t in timelines]),
-        _test("a flat series, and differences below min_deviation, are left alone", [t.flat() for t in timelines]),
     ]
+    flat = [t.flat() for t in timelines if t.band.forgives_small]
+    if flat:
+        tests.append(_test("a flat series, and differences below min_deviation, are left alone", flat))
     idle = [t.idle() for t in timelines if t.detector.only_if is not None]
     if idle:
         tests.append(_test("nothing is judged while only_if does not hold", idle))
@@ -86,13 +88,14 @@ class _Timeline:
 
     def __init__(self, spec: Spec, detector: Detector, tick: timedelta) -> None:
         self.spec, self.detector, self.tick = spec, detector, tick
+        self.band = BANDS[detector.band]
         # A deviation that the detector's floors leave alone, and tiers below 1 do not reach.
         self.small = max(detector.absolute, detector.relative * LEVEL)
-        self.wobble = max(self.small, self.small / min(detector.severity.values()))
+        self.wobble = max(1.0, self.small, self.small / min(detector.severity.values()))
         self.sign = -1 if detector.direction == "below" else 1
         self.high = LEVEL + self.sign * 2 * self.wobble * max(detector.severity.values())
         self.hold = math.ceil(detector.hold / tick)
-        self.away = offset_of(detector) // tick
+        self.away = self.band.offset(detector) // tick
         half = math.ceil((self.away + detector.min_samples) / (2 * WAVES)) + 1
         wave = [LEVEL - self.wobble] * half + [LEVEL + self.wobble] * half
         self.quiet = wave * WAVES
@@ -143,15 +146,15 @@ class _Timeline:
         )
 
     def _annotations(self, value: float, at: int) -> Mapping[str, str]:
-        learned = self.quiet[: at - self.away + 1]
-        mean, stddev = BANDS[self.detector.band].usual(self.detector, learned, every=self.tick)
+        fed = [*self.quiet, *[value] * (at + 1 - len(self.quiet))]
+        mean, stddev = self.band.usual(self.detector, fed, every=self.tick)
         z_score = (value - mean) / stddev
         numbers = {
             "value": value,
             "mean": mean,
             "stddev": stddev,
             "z_score": z_score,
-            "score": abs(z_score) / (abs(z_score) + self.detector.sigma),
+            "score": self.band.score(self.detector, abs(z_score)),
             "deviation_percent": 100 * (value - mean) / abs(mean),
         }
         words = {name: f"{each:.4g}" for name, each in numbers.items()}

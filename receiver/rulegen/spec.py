@@ -233,7 +233,7 @@ def _distances(tiers: ScoreTiers | dict[str, float] | None, sigma: float) -> Map
     match tiers:
         case None:
             # Below page level on purpose: an anomaly alone should wake nobody.
-            found = {"medium": sigma, "high": sigma * 4 / 3}
+            found = {"medium": sigma, "high": round(sigma * 4 / 3, 2)}
         case ScoreTiers():
             # score = d/(1+d) with d = distance/sigma, solved for the distance
             found = {name: sigma * score / (1 - score) for name, score in tiers.score.items()}

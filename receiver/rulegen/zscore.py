@@ -15,11 +15,9 @@ from receiver.conventions import (
     BAND_MEAN,
     BAND_STDDEV,
     BAND_UPPER,
-    DETECTOR,
     LEARNED,
     LEARNED_MEAN,
     LEARNED_VARIANCE,
-    ONLY_IF,
     SAMPLES,
     SCORE,
     SETTLED,
@@ -27,16 +25,26 @@ from receiver.conventions import (
     ZSCORE,
 )
 from receiver.durations import format_duration
-from receiver.rulegen.expressions import labels_of, parse
-from receiver.rulegen.promql import SECOND, either, enclosed, given, number, over, over_block, real, series, unless
+from receiver.rulegen.promql import SECOND, either, enclosed, given, number, over, over_block, series, unless
 from receiver.rulegen.rules import Group, Record
 from receiver.rulegen.spec import Detector
+from receiver.rulegen.watched import (
+    edge_records,
+    judged,
+    only_if_records,
+    recorded,
+    value_record,
+    zscore_record,
+)
 
 #: A fault is invisible to the band for its first 24th of the window: one hour of a day.
 BLIND: Final = 24
 #: A level that stayed outside for a quarter of the window is a new level: six hours of a day. Its mean then needs
 #: a tenth of the window (at 3 sigma) to come inside, so that it is learned after four tenths in all.
 PATIENCE: Final = 4
+#: Where learned values are cut off, in widths of the band: wide enough that a restless series keeps the deviation
+#: that it has, narrow enough that a fault hides its successor from nobody.
+CUT: Final = 2
 #: Blocks in a window: enough for its moments to be those of its samples, few enough to be read every time.
 BLOCKS: Final = 288
 #: Three series of moments are read instead of one of samples: below this many samples a block that costs more.
@@ -47,6 +55,8 @@ _BLOCK_SIZES: Final = tuple(timedelta(minutes=each) for each in (1, 2, 5, 10, 15
 class ZScore:
     """mean ± sigma standard deviations of the window before."""
 
+    forgives_small = True
+
     def groups(self, detector: Detector) -> list[Group]:
         block = block_of(detector)
         memory = _memory(detector, block) if block else []
@@ -56,33 +66,41 @@ class ZScore:
             interval=detector.interval,
             why=f"{detector.description}: what it is, what is usual, and how far apart they are.",
             rules=(
-                _value(detector),
-                *_only_if(detector),
+                value_record(detector),
+                *only_if_records(detector),
                 *recent,
                 _mean(detector, block),
                 _stddev(detector, block),
-                *_edges(detector),
-                _zscore(detector),
+                *edge_records(detector),
+                zscore_record(detector),
                 _score(detector),
                 _learned(detector, block),
             ),
         )
         return [watch, *memory]
 
-    def usual(self, detector: Detector, learned: Sequence[float], *, every: timedelta) -> tuple[float, float]:
-        """Mean and deviation of these samples: the numbers that a unit test may expect of the rules."""
-        block = block_of(detector)
-        if block:
-            size = math.floor((block - SECOND) / every) + 1
-            blocks = [learned[max(0, end - size) : end] for end in range(1, len(learned) + 1)]
-            means = [fmean(each) for each in blocks]
-            mean = fmean(means)
-            deviation = math.sqrt(fmean([pvariance(each) for each in blocks]) + pvariance(means))
-        else:
-            mean = fmean(learned)
-            deviation = math.sqrt(pvariance(learned))
+    def offset(self, detector: Detector, /) -> timedelta:
+        return offset_of(detector)
+
+    def score(self, detector: Detector, distance: float, /) -> float:
+        return distance / (distance + detector.sigma)
+
+    def usual(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> tuple[float, float]:
+        """Mean and deviation of what is far enough from now to be learned."""
+        learned = values[: len(values) - offset_of(detector) // every]
+        mean, deviation = _moments(detector, learned, every)
         nearest = min(detector.severity.values())
         return mean, max(deviation, detector.absolute / nearest, abs(mean) * detector.relative / nearest)
+
+
+def _moments(detector: Detector, learned: Sequence[float], every: timedelta) -> tuple[float, float]:
+    block = block_of(detector)
+    if block is None:
+        return fmean(learned), math.sqrt(pvariance(learned))
+    size = math.floor((block - SECOND) / every) + 1
+    blocks = [learned[max(0, end - size) : end] for end in range(1, len(learned) + 1)]
+    means = [fmean(each) for each in blocks]
+    return fmean(means), math.sqrt(fmean([pvariance(each) for each in blocks]) + pvariance(means))
 
 
 def block_of(detector: Detector) -> timedelta | None:
@@ -97,47 +115,6 @@ def offset_of(detector: Detector) -> timedelta:
     return detector.interval * math.ceil(wanted / detector.interval)
 
 
-def _value(detector: Detector) -> Record:
-    outcome = labels_of(parse(detector.expr))
-    # Where expr does not say which labels it keeps, `by` does; of several series, the one nearest to trouble.
-    worst = "min" if detector.direction == "below" else "max"
-    head = f"{worst} by ({', '.join(detector.by)}) " if outcome.any_other else ""
-    return _record(
-        detector,
-        VALUE,
-        real(head + enclosed(detector.expr)),
-        f"{detector.description}{f' ({detector.unit})' if detector.unit else ''}, as the spec has it."
-        " NaN and infinities are left out: one of them would blind every average over it.",
-    )
-
-
-def _only_if(detector: Detector) -> list[Record]:
-    if detector.only_if is None:
-        return []
-    return [
-        _record(
-            detector,
-            ONLY_IF,
-            f"group by ({', '.join(judged_on(detector))}) {enclosed(detector.only_if.strip())}",
-            "There while there is enough to judge; what is not judged is not learned either.",
-        )
-    ]
-
-
-def judged_on(detector: Detector) -> list[str]:
-    """The labels that `only_if` shares with the series it judges."""
-    if detector.only_if is None:
-        return []
-    kept = labels_of(parse(detector.only_if))
-    return [label for label in detector.by if label in kept]
-
-
-def _judged(detector: Detector, expression: str) -> str:
-    if detector.only_if is None:
-        return expression
-    return given(expression, series(ONLY_IF, detector.name), on=judged_on(detector))
-
-
 def _memory(detector: Detector, block: timedelta) -> list[Group]:
     learned = series(LEARNED, detector.name)
     length = format_duration(block)
@@ -148,14 +125,14 @@ def _memory(detector: Detector, block: timedelta) -> list[Group]:
             why=f"What the band remembers of {detector.name}: mean and variance of blocks of {length}, so that"
             f" {format_duration(detector.window)} are read from a few hundred samples.",
             rules=(
-                _record(
+                recorded(
                     detector,
                     LEARNED_MEAN,
                     over_block("avg_over_time", learned, block),
                     f"The mean of the last {length}; a second less, so that Prometheus 2, whose ranges are closed"
                     " on both sides, puts no sample into two blocks.",
                 ),
-                _record(
+                recorded(
                     detector,
                     LEARNED_VARIANCE,
                     over_block("stdvar_over_time", learned, block),
@@ -170,7 +147,7 @@ def _memory(detector: Detector, block: timedelta) -> list[Group]:
 
 
 def _samples(detector: Detector) -> Record:
-    return _record(
+    return recorded(
         detector,
         SAMPLES,
         over("count_over_time", series(LEARNED, detector.name), detector.window, offset=offset_of(detector)),
@@ -181,7 +158,7 @@ def _samples(detector: Detector) -> Record:
 def _settled(detector: Detector) -> Record:
     patience = detector.window / PATIENCE
     score = series(SCORE, detector.name)
-    return _record(
+    return recorded(
         detector,
         SETTLED,
         given(f"{over('min_over_time', score, patience)} > 0.5", f"{score} offset {format_duration(patience)}"),
@@ -194,7 +171,7 @@ def _mean(detector: Detector, block: timedelta | None) -> Record:
     samples = series(SAMPLES, detector.name)
     source = series(LEARNED_MEAN if block else LEARNED, detector.name)
     offset = offset_of(detector)
-    return _record(
+    return recorded(
         detector,
         BAND_MEAN,
         given(
@@ -218,7 +195,7 @@ def _stddev(detector: Detector, block: timedelta | None) -> Record:
     mean = series(BAND_MEAN, detector.name)
     measured = f"clamp_min(\n  {measured},\n  {number(detector.absolute)} / {nearest}\n)"
     floor = f"abs({mean}) * {number(detector.relative)} / {nearest}"
-    return _record(
+    return recorded(
         detector,
         BAND_STDDEV,
         either(f"{measured} > {floor}", floor) if detector.relative else given(measured, mean),
@@ -228,26 +205,9 @@ def _stddev(detector: Detector, block: timedelta | None) -> Record:
     )
 
 
-def _edges(detector: Detector) -> list[Record]:
-    mean, stddev = series(BAND_MEAN, detector.name), series(BAND_STDDEV, detector.name)
-    width = f"{number(detector.sigma)} * {stddev}"
-    return [
-        _record(detector, BAND_UPPER, f"{mean} + {width}", "The band's upper edge."),
-        _record(detector, BAND_LOWER, f"{mean} - {width}", "The band's lower edge; below zero where that is usual."),
-    ]
-
-
-def _zscore(detector: Detector) -> Record:
-    value, mean = series(VALUE, detector.name), series(BAND_MEAN, detector.name)
-    distance = f"({value} - {mean})\n/\n{series(BAND_STDDEV, detector.name)}"
-    return _record(
-        detector, ZSCORE, _judged(detector, distance), "The distance from the usual level in deviations, signed."
-    )
-
-
 def _score(detector: Detector) -> Record:
     distance = f"abs({series(ZSCORE, detector.name)})"
-    return _record(
+    return recorded(
         detector,
         SCORE,
         f"{distance} / ({distance} + {number(detector.sigma)})",
@@ -257,24 +217,20 @@ def _score(detector: Detector) -> Record:
 
 def _learned(detector: Detector, block: timedelta | None) -> Record:
     value, settled = series(VALUE, detector.name), series(SETTLED, detector.name)
-    upper, lower = series(BAND_UPPER, detector.name), series(BAND_LOWER, detector.name)
-    cut = enclosed(either(f"{upper} < {value}", f"{lower} > {value}"))
+    mean, upper, lower = (series(each, detector.name) for each in (BAND_MEAN, BAND_UPPER, BAND_LOWER))
+    cut = enclosed(either(f"{CUT} * {upper} - {mean} < {value}", f"{CUT} * {lower} - {mean} > {value}"))
     expression = either(enclosed(unless(cut, _latest(settled, block))), value)
     if detector.only_if is not None:
-        expression = _judged(detector, enclosed(expression))
-    return _record(
+        expression = judged(detector, enclosed(expression))
+    return recorded(
         detector,
         LEARNED,
         expression,
-        "What the band learns: the value, cut off at the band's edge, so that a fault does not widen the band that"
-        " shows it; as it is once the new level has settled, and while there is no band yet.",
+        f"What the band learns: the value, cut off at {CUT} widths of the band, so that a fault does not widen the"
+        " band that shows it; as it is once the new level has settled, and while there is no band yet.",
     )
 
 
 def _latest(selector: str, block: timedelta | None) -> str:
     """A series of the memory's slow group outlives the five minutes that Prometheus looks back for a sample."""
     return over("last_over_time", selector, 3 * block) if block else selector
-
-
-def _record(detector: Detector, metric: str, expr: str, why: str) -> Record:
-    return Record(record=metric, expr=expr, labels={DETECTOR: detector.name}, why=why)
