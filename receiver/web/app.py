@@ -1,0 +1,71 @@
+"""The web application: every route, the headers that every answer carries, and what an error looks like.
+
+`serve` runs it under uvicorn. It never redirects a delivery and answers every mistake in JSON, or as a page.
+"""
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from receiver.store import StoreError
+from receiver.web.auth import Keys
+from receiver.web.doors import Doors
+from receiver.web.health import Health
+from receiver.web.webhook import Webhook
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(doors: Doors) -> Starlette:
+    keys = Keys(doors.settings.auth.api_keys)
+    app = Starlette(
+        routes=[*Webhook(doors).routes(), *Health(doors, keys).routes()],
+        middleware=[Middleware(_Headers)],
+        exception_handlers={HTTPException: _refusal, StoreError: _store_away, Exception: _fault},
+    )
+    # A redirected POST becomes an empty GET, which Alertmanager takes for success: the alert would be lost.
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Headers:
+    """Puts HEADERS on every answer that does not set its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+async def _refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"status": "error", "error": error.detail}, error.status_code, error.headers)
+
+
+async def _store_away(_: Request, error: Exception) -> Response:
+    return JSONResponse({"status": "error", "error": str(error)}, 503)
+
+
+async def _fault(_: Request, __: Exception) -> Response:
+    # made outside _Headers, and the exception goes on to the log
+    return JSONResponse({"status": "error", "error": "a fault of Amend's own; its log tells more"}, 500, HEADERS)

@@ -1,0 +1,21 @@
+"""What the web doors use of the rest of the receiver, and nothing more; `serve` fills it in."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from receiver.playbook import Playbook
+from receiver.settings import Settings
+from receiver.store import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doors:
+    settings: Settings
+    ledger: Ledger
+    clock: Callable[[], datetime]
+    wake: Callable[[], None]  #: called after a delivery was stored, so that the worker looks at once
+    reload: Callable[[], Awaitable[None]]  #: ConfigError(s) when the new set is bad; the old one stays in force
+    playbooks: Callable[[], Sequence[Playbook]]  #: those in force
+    replica: str
+    config_hash: Callable[[], str]

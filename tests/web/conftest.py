@@ -1,0 +1,111 @@
+"""The web doors on a real socket, over a real ledger in a SQLite file, without worker and pipeline."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+import sqlalchemy as sa
+import uvicorn
+
+from receiver.playbook import Playbook
+from receiver.settings import Settings
+from receiver.store import Ledger
+from receiver.web import Doors, create_app
+from tests.bed.processes import until
+
+T = TypeVar("T")
+
+TOKEN = "webhook-token"
+KEYS = {role: f"key-of-the-{role}" for role in ("viewer", "approver", "admin")}
+
+
+class Web:
+    """The doors, open at `url`; what they are given can be looked at and changed."""
+
+    def __init__(self, directory: Path, **sections: Any) -> None:
+        self.database = directory / "amend.db"
+        self.settings = Settings.model_validate(
+            {
+                "auth": {
+                    "webhook": {"bearer_token": TOKEN},
+                    "api_keys": [
+                        {"name": f"the-{role}", "role": role, "hash": hashlib.sha256(key.encode()).hexdigest()}
+                        for role, key in KEYS.items()
+                    ],
+                },
+                "store": {"url": f"sqlite:///{self.database}"},
+                **sections,
+            }
+        )
+        self.ledger = Ledger(self.settings.store.url)
+        self.now = datetime.now(UTC)
+        self.woken = 0
+        self.reloaded = 0
+        self.reload_error: Exception | None = None
+        self.playbooks: list[Playbook] = []
+        self._server = uvicorn.Server(
+            uvicorn.Config(create_app(self._doors()), port=0, log_config=None, timeout_graceful_shutdown=1)
+        )
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> "Web":
+        self._thread.start()
+        until(lambda: self._server.started, within=10, why="the web server starts")
+        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self._server.should_exit = True
+        self._thread.join(10)
+        asyncio.run(self.ledger.close())
+
+    def write(self, query: Callable[[sa.Connection], T]) -> T:
+        return asyncio.run(self.ledger.write(query))
+
+    def read(self, query: Callable[[sa.Connection], T]) -> T:
+        return asyncio.run(self.ledger.read(query))
+
+    def get(self, path: str, *, role: str = "viewer", **parameters: Any) -> httpx.Response:
+        return self.client.get(path, params=parameters, headers={"Authorization": f"Bearer {KEYS[role]}"})
+
+    def deliver(self, body: Any, *, token: str = TOKEN, path: str = "/api/v1/alerts") -> httpx.Response:
+        """POST a body to the webhook as Alertmanager does: bytes as they are, anything else as JSON."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        if isinstance(body, bytes):
+            return self.client.post(path, content=body, headers=headers)
+        return self.client.post(path, json=body, headers=headers)
+
+    def _doors(self) -> Doors:
+        async def reload() -> None:
+            if self.reload_error:
+                raise self.reload_error
+            self.reloaded += 1
+
+        def wake() -> None:
+            self.woken += 1
+
+        return Doors(
+            settings=self.settings,
+            ledger=self.ledger,
+            clock=lambda: self.now,
+            wake=wake,
+            reload=reload,
+            playbooks=lambda: self.playbooks,
+            replica="replica-1",
+            config_hash=lambda: "c0ffee",
+        )
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    with Web(tmp_path) as web:
+        yield web
