@@ -45,6 +45,11 @@ class Condition:
         _check(body)
         return cls(text, body)
 
+    @property
+    def numbers(self) -> frozenset[str]:
+        """The annotations that it reads."""
+        return frozenset(node.id for node in ast.walk(self._body) if isinstance(node, ast.Name))
+
     def holds(self, annotations: Mapping[str, str]) -> bool:
         """Whether it is true of an alert's annotations; NoNumber when one that it needs is missing or not finite."""
         return bool(_evaluate(self._body, annotations))

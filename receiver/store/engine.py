@@ -5,6 +5,7 @@ without its password.
 """
 
 import logging
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,16 @@ def open_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
         sa.event.listen(engine, "connect", _sqlite_connect)
         sa.event.listen(engine, "begin", _sqlite_begin)
     return engine
+
+
+def open_to_read(url: str) -> sa.Engine:
+    """An engine that changes nothing, not even the journal mode of a SQLite file; for looking at copies."""
+    engine = open_engine(url)
+    file = engine.url.database
+    if engine.dialect.name != "sqlite" or not file:
+        return engine
+    address = f"{Path(file).absolute().as_uri()}?mode=ro"
+    return sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=sa.NullPool)
 
 
 def migrate(engine: sa.Engine) -> None:

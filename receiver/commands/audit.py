@@ -1,0 +1,230 @@
+"""`amend audit …`: read, verify and export the audit log, of a running receiver or of a file with nobody running.
+
+cli.py mounts it. `verify` computes every hash itself and takes nobody's word for it.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from receiver.commands.options import URL, Format, HmacKeyFile, KeyFile, Output, Url, examples, group
+from receiver.commands.terminal import inline, moment, plain, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from receiver.audit import Entry
+
+SQLITE = b"SQLite format 3\x00"  #: how each database file begins
+
+Source = Annotated[
+    str | None,
+    typer.Argument(help="An export, a SQLite file or a database URL. Without it the receiver at --url is asked."),
+]
+
+app = group("The audit log: every decision, and every step, chained by hashes.")
+
+
+@app.command(
+    "list", epilog=examples("amend audit list", "amend audit list --run 7", "amend audit list --kind skipped -o json")
+)
+def list_entries(
+    *,
+    kind: Annotated[str | None, typer.Option(help="Only entries that tell this, such as step_done.")] = None,
+    run: Annotated[int | None, typer.Option(help="Only entries about this run.")] = None,
+    episode: Annotated[int | None, typer.Option(help="Only entries about this episode.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    url: Url = URL,
+    key_file: KeyFile = None,
+    output: Output = Format.SIMPLE,
+) -> None:
+    """List entries, the newest first."""
+    from receiver.client import Receiver
+
+    with Receiver(url, key_file) as receiver:
+        entries = list(receiver.rows("audit", limit=limit, kind=kind, run=run, episode=episode))
+    if output is Format.JSON:
+        say_json({"audit": entries})
+        return
+    say_table(
+        ("SEQ", "AT", "KIND", "ACTOR", "EPISODE", "RUN", "DATA"),
+        [
+            (
+                entry["seq"],
+                moment(entry["at"]),
+                entry["kind"],
+                entry["actor"],
+                entry["episode"],
+                entry["run"],
+                inline(entry["data"]),
+            )
+            for entry in entries
+        ],
+    )
+
+
+@app.command(
+    epilog=examples(
+        "amend audit verify",
+        "amend audit verify amend.db --hmac-key-file secrets/audit.key",
+        "amend audit verify export.jsonl --head 3f6c…",
+    )
+)
+def verify(
+    source: Source = None,
+    *,
+    hmac_key_file: HmacKeyFile = None,
+    head: Annotated[
+        str | None, typer.Option(help="A hash kept elsewhere that the log must hold; shows a cut-off tail.")
+    ] = None,
+    url: Url = URL,
+    key_file: KeyFile = None,
+    output: Output = Format.SIMPLE,
+) -> None:
+    """Check every hash and every link of the chain; exit 1 where it is broken."""
+    from receiver.audit import Broken
+    from receiver.audit import verify as verify_chain
+
+    seen = _Seen(head)
+    try:
+        with _entries(source, url, key_file) as entries:
+            verdict = verify_chain(seen.each(entries), _secret(hmac_key_file))
+        seen.check()
+    except Broken as broken:
+        if output is not Format.JSON:
+            raise
+        say_json({"verified": False, "problem": str(broken)})
+        raise typer.Exit(1) from None
+    if output is Format.JSON:
+        say_json({"verified": True, "entries": verdict.entries, "head": verdict.head, "keyed": verdict.keyed})
+        return
+    say(str(verdict))
+
+
+@app.command(epilog=examples("amend audit export > audit.jsonl", "amend audit export amend.db --out audit.jsonl"))
+def export(
+    source: Source = None,
+    *,
+    out: Annotated[Path | None, typer.Option(help="The file to write; standard output without it.")] = None,
+    url: Url = URL,
+    key_file: KeyFile = None,
+) -> None:
+    """Write the whole log as JSON lines, which `amend audit verify` checks anywhere."""
+    import json
+
+    from receiver.errors import ConfigError
+
+    with _entries(source, url, key_file) as entries, contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(out.open("w")) if out else None
+        except OSError as error:
+            raise ConfigError(out or "", None, f"cannot be written: {error.strerror} (--out)") from error
+        for entry in entries:
+            typer.echo(json.dumps(entry.as_json(), ensure_ascii=True), file=file)
+
+
+class _Seen:
+    """Whether a log holds the hash that it should, and anything at all."""
+
+    def __init__(self, head: str | None) -> None:
+        self._head = head
+        self._found = head is None
+        self._count = 0
+
+    def each(self, entries: "Iterator[Entry]") -> "Iterator[Entry]":
+        for entry in entries:
+            self._found = self._found or entry.hash.startswith(self._head or "")
+            self._count += 1
+            yield entry
+
+    def check(self) -> None:
+        from receiver.audit import Broken
+
+        if not self._count:
+            raise Broken("the log is empty, and a receiver that has ever started left a row: it was cut off")
+        if not self._found:
+            raise Broken(f"no row has the hash {plain(self._head)}: the log was cut off before it, or rewritten")
+
+
+@contextlib.contextmanager
+def _entries(source: str | None, url: str, key_file: Path | None) -> "Iterator[Iterator[Entry]]":
+    """The log's entries in order, wherever it is."""
+    if source is None:
+        with _from_receiver(url, key_file) as entries:
+            yield entries
+    elif "://" in source:
+        with _from_database(source) as entries:
+            yield entries
+    else:
+        with _from_file(Path(source)) as entries:
+            yield entries
+
+
+@contextlib.contextmanager
+def _from_receiver(url: str, key_file: Path | None) -> "Iterator[Iterator[Entry]]":
+    from receiver.audit import from_json
+    from receiver.client import Receiver
+
+    with Receiver(url, key_file) as receiver:
+        newest_first = list(receiver.rows("audit"))
+    yield map(from_json, reversed(newest_first))
+
+
+@contextlib.contextmanager
+def _from_file(path: Path) -> "Iterator[Iterator[Entry]]":
+    from receiver.audit import Broken, read_export
+    from receiver.errors import ConfigError
+
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(SQLITE))
+    except OSError as error:
+        raise ConfigError(path, None, f"cannot be read: {error.strerror}") from error
+    if begins == SQLITE:
+        with _from_database(f"sqlite:///{path}") as entries:
+            yield entries
+        return
+    try:
+        with path.open() as lines:
+            yield read_export(lines)
+    except UnicodeDecodeError as error:
+        raise Broken(f"{path}: neither an export nor a SQLite file (byte {error.start} is not text)") from error
+
+
+@contextlib.contextmanager
+def _from_database(url: str) -> "Iterator[Iterator[Entry]]":
+    from receiver.audit import Broken
+    from receiver.errors import ConfigError
+    from receiver.store import log
+    from receiver.store.engine import open_to_read
+
+    engine = open_to_read(url)
+    place = engine.url.render_as_string(hide_password=True)
+    import sqlalchemy as sa
+
+    try:
+        with engine.connect() as connection:
+            yield log.entries(connection)
+    except sa.exc.OperationalError as error:
+        raise ConfigError(place, None, f"the log cannot be read: {error.orig}") from error
+    except sa.exc.DatabaseError as error:
+        raise Broken(f"{place}: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+def _secret(path: Path | None) -> bytes | None:
+    from receiver.errors import ConfigError
+
+    if path is None:
+        return None
+    try:
+        # as settings.py reads it: text without the line feed at its end
+        key = path.read_text().strip().encode()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not text"
+        raise ConfigError(path, None, f"the key cannot be read: {why} (--hmac-key-file)") from error
+    if not key:
+        raise ConfigError(path, None, "is empty (--hmac-key-file)")
+    return key

@@ -1,0 +1,48 @@
+"""`amend playbooks …`: check playbooks by themselves, without settings or rules.
+
+cli.py mounts it; `amend check` looks at the same files together with everything around them.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from receiver.commands.options import Format, Output, examples, group
+from receiver.commands.terminal import say, say_json
+
+app = group("Playbooks, read and checked.")
+
+DEFAULT = "playbooks/*.yml"
+
+
+@app.callback()
+def playbooks() -> None:
+    """Playbooks, read and checked."""
+
+
+@app.command(epilog=examples("amend playbooks check", "amend playbooks check playbooks/web.yml -o json"))
+def check(
+    files: Annotated[list[Path] | None, typer.Argument(help=f"Playbook files; {DEFAULT} without any.")] = None,
+    output: Output = Format.SIMPLE,
+) -> None:
+    """Read playbooks and tell every mistake in them; exit 1 if there is one."""
+    from receiver.actions import ACTIONS
+    from receiver.errors import ConfigError, ConfigErrors
+    from receiver.playbook import read_all
+
+    paths = files or sorted(Path().glob(DEFAULT))
+    if not paths:
+        raise ConfigError(DEFAULT, None, "there is no such file here; name the playbook files")
+    try:
+        found = read_all(paths, {verb: action.arguments for verb, action in ACTIONS.items()})
+    except ConfigErrors as mistakes:
+        if output is not Format.JSON:
+            raise
+        say_json({"errors": [{"file": str(e.path), "line": e.line, "message": e.message} for e in mistakes.errors]})
+        raise typer.Exit(1) from None
+    if output is Format.JSON:
+        say_json({"playbooks": [{"name": each.name, "mode": each.mode, "place": each.place} for each in found]})
+        return
+    for playbook in found:
+        say(f"{playbook.place}: {playbook.name} ({playbook.mode}, {len(playbook.steps)} steps)")

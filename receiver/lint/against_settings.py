@@ -1,0 +1,166 @@
+"""Checks of playbooks against amend.yml, and against one another: each yields the mistakes of one kind.
+
+The registry in `receiver.lint` names them.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+from urllib.parse import urlsplit
+
+from receiver.documents import did_you_mean
+from receiver.errors import ConfigError
+from receiver.lint.setup import Setup, Written
+from receiver.playbook import Playbook, Target
+from receiver.settings import playbook_files
+
+
+def no_file(setup: Setup) -> Iterator[ConfigError]:
+    """A pattern of `playbooks:` that matches nothing."""
+    beside = setup.document.path.parent
+    for index, pattern in enumerate(setup.settings.playbooks):
+        alone = setup.settings.model_copy(update={"playbooks": (pattern,)})
+        if not playbook_files(alone, beside):
+            message = f'"{pattern}" matches no file in {beside.resolve()}; write a playbook there, or mend the pattern'
+            yield setup.document.error(("playbooks", index), message)
+
+
+def no_playbook(setup: Setup) -> Iterator[ConfigError]:
+    """Settings that name no playbook at all."""
+    if not setup.settings.playbooks:
+        yield setup.document.error(
+            (), "there are no playbooks, so no alert is answered; add playbooks: [playbooks/*.yml]"
+        )
+
+
+def unknown_receiver(setup: Setup) -> Iterator[ConfigError]:
+    """A `notify` to a receiver that amend.yml does not have."""
+    known = [receiver.name for receiver in setup.settings.receivers]
+    for written in setup.playbooks:
+        for place, _, raw in _raw_steps(written, "notify"):
+            name = raw.get("receiver")
+            if isinstance(name, str) and name not in known:
+                way_out = did_you_mean(name, known) or "; add it to receivers: in amend.yml"
+                yield written.error((*place, "notify", "receiver"), f'no receiver is called "{name}"{way_out}')
+
+
+def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:
+    """An `http` step to a host that is not on the allow-list."""
+    allowed = [host.lower() for host in setup.settings.outbound.allow_hosts]
+    for written in setup.playbooks:
+        for place, _, raw in _raw_steps(written, "http"):
+            host = urlsplit(str(raw.get("url"))).hostname or ""
+            if host not in allowed:
+                message = f'the host "{host}" is not allowed; add it to outbound.allow_hosts in {setup.document.path}'
+                yield written.error((*place, "http", "url"), message)
+
+
+def unknown_platform(setup: Setup) -> Iterator[ConfigError]:
+    """A target on a platform, host, cluster or namespace that amend.yml does not have."""
+    platforms = setup.settings.platforms
+    for written in setup.playbooks:
+        target = written.playbook.target
+        if target == "none":
+            continue
+        if k8s := target.kubernetes:
+            kind, key, instance = "kubernetes", "cluster", k8s.cluster
+            known = [each.name for each in platforms.kubernetes]
+        else:
+            kind, key, instance = "docker", "host", target.docker.host if target.docker else None
+            known = [each.name for each in platforms.docker]
+        if not known:
+            message = f"there is no {kind} platform; add platforms: {{{kind}: […]}} to {setup.document.path}"
+            yield written.error(("target", kind), message)
+        elif instance is None and len(known) > 1:
+            message = f"there are several platforms {kind}; choose one with {key}: {' or '.join(known)}"
+            yield written.error(("target", kind), message)
+        elif instance is not None and "{" not in instance and instance not in known:
+            message = f'no {kind} {key} is called "{instance}"{did_you_mean(instance, known)}'
+            yield written.error(("target", kind, key), message)
+        else:
+            yield from _foreign_namespace(setup, written, target)
+
+
+def _foreign_namespace(setup: Setup, written: Written, target: Target) -> Iterator[ConfigError]:
+    wanted = target.kubernetes
+    if wanted is None or "{" in wanted.namespace or (wanted.cluster and "{" in wanted.cluster):
+        return
+    for cluster in setup.settings.platforms.kubernetes:
+        if wanted.cluster in (None, cluster.name) and wanted.namespace not in cluster.namespaces:
+            message = f'the namespace "{wanted.namespace}" is not among the namespaces of "{cluster.name}" in amend.yml'
+            way_out = did_you_mean(wanted.namespace, list(cluster.namespaces))
+            yield written.error(("target", "kubernetes", "namespace"), message + way_out)
+
+
+def missing_target(setup: Setup) -> Iterator[ConfigError]:
+    """Steps that act on a target, in a playbook that has none."""
+    for written in setup.playbooks:
+        if written.playbook.target != "none":
+            continue
+        for place, step in written.changing():
+            message = f'"{step.verb}" needs something to act on; add target: {{docker: …}} or {{kubernetes: …}}'
+            yield written.error(place, message)
+        if written.playbook.verify and written.playbook.verify.healthy:
+            message = "there is no target whose health could be looked at; add target:, or leave out healthy"
+            yield written.error(("verify", "healthy"), message)
+
+
+def missing_prometheus(setup: Setup) -> Iterator[ConfigError]:
+    """Questions to Prometheus, without a Prometheus to ask."""
+    if setup.settings.prometheus:
+        return
+    for written in setup.playbooks:
+        verify = written.playbook.verify
+        asked: Mapping[tuple[str, ...], object] = {
+            ("only_if",): written.playbook.only_if,
+            ("verify", "resolved_within"): verify and verify.resolved_within,
+            ("verify", "query"): verify and verify.query,
+        }
+        for place, question in asked.items():
+            if question is not None:
+                message = f"{place[-1]} asks Prometheus; add prometheus: {{url: …}} to {setup.document.path}"
+                yield written.error(place, message)
+
+
+def missing_verify(setup: Setup) -> Iterator[ConfigError]:
+    """A playbook that acts, and never looks whether it helped."""
+    for written in setup.playbooks:
+        if written.playbook.enforced and not written.playbook.verify and any(written.changing()):
+            message = "acts and never looks whether it helped; add verify: {resolved_within: 10m}"
+            yield written.error((), f'"{written.playbook.name}" {message}')
+
+
+def overlap(setup: Setup) -> Iterator[ConfigError]:
+    """Two playbooks that act on the same target for the same alert."""
+    for one, other in combinations(setup.playbooks, 2):
+        if _both_act(one, other) and _both_fit(setup, one.playbook, other.playbook):
+            yield other.error(
+                (),
+                f'"{other.playbook.name}" and "{one.playbook.name}" ({one.playbook.place}) act on the same target for '
+                "the same alert; narrow the matchers of one, or make them one playbook",
+            )
+
+
+def _both_act(one: Written, other: Written) -> bool:
+    first, second = one.playbook, other.playbook
+    together = first.enabled and second.enabled and first.on == second.on and first.target == second.target
+    return together and any(one.changing()) and any(other.changing())
+
+
+def _both_fit(setup: Setup, one: Playbook, other: Playbook) -> bool:
+    for first in one.matchers:
+        for second in other.matchers:
+            if first.name != second.name:
+                continue
+            if first.operator == "=" and not second.matches({first.name: first.value}):
+                return False
+            if second.operator == "=" and not first.matches({second.name: second.value}):
+                return False
+    return setup.rules is None or bool(setup.rules.fitting([*one.matchers, *other.matchers]))
+
+
+def _raw_steps(written: Written, verb: str) -> Iterator[tuple[Any, str, Mapping[str, Any]]]:
+    """The steps of one verb, as they are written."""
+    for place, step in written.steps():
+        if step.verb == verb:
+            yield place, verb, getattr(step, verb).model_dump()
