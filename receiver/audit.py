@@ -29,7 +29,6 @@ class Kind(StrEnum):
     EPISODE_CLOSED = "episode_closed"  #: it ended
     NO_MATCH = "no_match"  #: no playbook answers it
     ALERT_STALE = "alert_stale"  #: a late `firing` of something that is over: never acted on
-    ALERT_QUARANTINED = "alert_quarantined"  #: an alert that could not be read
     SKIPPED = "skipped"  #: decided not to act
     OBSERVED = "observed"  #: would have acted
     INTENT = "intent"  #: about to carry out a step

@@ -17,16 +17,22 @@ def get(connection: sa.Connection, episode_id: int) -> Episode | None:
 
 
 def newest(connection: sa.Connection, keys: Collection[str]) -> tuple[dict[str, Episode], dict[str, Episode]]:
-    """By alert key: the open episodes, and the last closed ones."""
-    current: dict[str, Episode] = {}
-    last: dict[str, Episode] = {}
-    query = sa.select(episodes).where(episodes.c.alert_key.in_(keys)).order_by(episodes.c.id)
-    for row in connection.execute(query):
-        episode = _episode(row)
-        if episode.open:
-            current[episode.alert_key] = episode
-        elif (known := last.get(episode.alert_key)) is None or _end(episode) >= _end(known):
-            last[episode.alert_key] = episode
+    """By alert key: the open episodes, and of the closed ones those that ended last."""
+    ours = episodes.c.alert_key.in_(keys)
+    current = {
+        row.alert_key: _episode(row)
+        for row in connection.execute(sa.select(episodes).where(ours, episodes.c.closed_at.is_(None)))
+    }
+    ends = (
+        sa.select(episodes.c.alert_key, sa.func.max(episodes.c.ends_at).label("ends_at"))
+        .where(ours, episodes.c.closed_at.is_not(None))
+        .group_by(episodes.c.alert_key)
+        .subquery()
+    )
+    latest = sa.select(episodes).join(
+        ends, (ends.c.alert_key == episodes.c.alert_key) & (ends.c.ends_at == episodes.c.ends_at)
+    )
+    last = {row.alert_key: _episode(row) for row in connection.execute(latest.order_by(episodes.c.id))}
     return current, last
 
 
@@ -107,6 +113,12 @@ def page(
     return [_episode(row) for row in connection.execute(query.limit(limit))]
 
 
+def silent_since(connection: sa.Connection, moment: datetime, *, limit: int = 100) -> list[Episode]:
+    """Open episodes that nobody has refreshed since."""
+    query = sa.select(episodes).where(episodes.c.closed_at.is_(None), episodes.c.last_seen_at < moment)
+    return [_episode(row) for row in connection.execute(query.order_by(episodes.c.last_seen_at).limit(limit))]
+
+
 def _from(stored: StoredAlert) -> dict[str, Any]:
     return {
         "fingerprint": stored.alert.fingerprint,
@@ -114,10 +126,6 @@ def _from(stored: StoredAlert) -> dict[str, Any]:
         "annotations": stored.alert.annotations,
         "last_seen_at": stored.received_at,
     }
-
-
-def _end(episode: Episode) -> datetime:
-    return episode.ends_at or episode.starts_at
 
 
 def _returning(connection: sa.Connection, statement: sa.Insert | sa.Update) -> Episode:

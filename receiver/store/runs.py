@@ -14,9 +14,6 @@ from receiver.errors import AmendError
 from receiver.run import Outcome, Reason, Run, Status, Step, StepStatus
 from receiver.store.tables import episodes, runs, steps
 
-ACTIVE = (Status.MATCHED, Status.QUEUED, Status.ACTING, Status.VERIFYING, Status.SKIPPED)
-"""Statuses in which a run may have something left to do; `wake_at` says when."""
-
 
 class Superseded(AmendError):
     """Another process has claimed the run since: nothing was recorded."""
@@ -112,6 +109,24 @@ def wake(connection: sa.Connection, run_ids: Sequence[int], *, at: datetime) -> 
     """Have runs looked at now; their claimants see it at their next look."""
     if run_ids:
         connection.execute(runs.update().where(runs.c.id.in_(run_ids)).values(wake_at=at))
+
+
+def rest(connection: sa.Connection, run_ids: Sequence[int]) -> None:
+    """Let runs be: nothing will have them decided again but a new delivery."""
+    if run_ids:
+        connection.execute(runs.update().where(runs.c.id.in_(run_ids)).values(wake_at=None))
+
+
+def wake_locked(connection: sa.Connection, workload: str, *, at: datetime) -> None:
+    """Have the runs that wait for a workload's lock looked at now."""
+    waiting = (runs.c.workload == workload) & (runs.c.reason == Reason.LOCKED) & (runs.c.status == Status.SKIPPED)
+    connection.execute(runs.update().where(waiting, runs.c.wake_at.is_not(None)).values(wake_at=at))
+
+
+def next_wake(connection: sa.Connection) -> datetime | None:
+    """When the next run is due."""
+    moment: datetime | None = connection.execute(sa.select(sa.func.min(runs.c.wake_at))).scalar_one()
+    return moment
 
 
 def intend(

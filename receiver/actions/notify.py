@@ -1,0 +1,23 @@
+"""`notify: {receiver: team-shop, message: "…"}`: tell people, through a receiver that amend.yml names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from receiver.actions.scene import Scene
+from receiver.playbook import Part, Template
+
+DEFAULT = "{{ playbook.name }} answers {{ labels.alertname }} on {{ target.name }}: {{ run.outcome }}"
+
+
+class Arguments(Part):
+    receiver: str
+    message: Template = DEFAULT
+
+
+class Notify:
+    arguments = Arguments
+    changes_target = False
+    idempotent = True  # a message told twice is better than one not told
+
+    async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
+        return await scene.notify(arguments.receiver, arguments.message)

@@ -1,0 +1,51 @@
+"""`scale: {by: 1, max: 10}`: to a number of replicas, by a difference, or by a factor, within bounds."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from receiver.actions.scene import Scene
+from receiver.errors import Permanent
+from receiver.playbook import Part
+
+
+class Arguments(Part):
+    to: int | None = Field(default=None, ge=0)
+    by: int | None = None
+    factor: float | None = Field(default=None, gt=0)
+    min: int = Field(default=1, ge=0)
+    max: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if sum(way is not None for way in (self.to, self.by, self.factor)) != 1:
+            raise ValueError("scale needs exactly one of to, by or factor")
+        if self.min > self.max:
+            raise ValueError(f"scale: min {self.min} is more than max {self.max}")
+        return self
+
+    def wanted(self, now: int) -> int:
+        """Replicas to have, from those there are: within the bounds, rounded up."""
+        if self.to is not None:
+            ideal = self.to
+        elif self.by is not None:
+            ideal = now + self.by
+        else:
+            ideal = math.ceil(now * (self.factor or 1))
+        return max(self.min, min(self.max, ideal))
+
+
+class Scale:
+    arguments = Arguments
+    changes_target = True
+    idempotent = False
+
+    async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
+        platform, workload = scene.target()
+        wanted = arguments.wanted(workload.replicas)
+        if wanted == workload.replicas:
+            bound = "max" if (arguments.by or 0) > 0 or (arguments.factor or 0) > 1 else "min"
+            raise Permanent(f"{workload} has {wanted} replicas already, and {bound} does not allow another number")
+        return await platform.scale(workload, wanted, within=scene.within)

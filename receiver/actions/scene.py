@@ -1,0 +1,28 @@
+"""What is there when a step is carried out: handed to every action, together with its arguments."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from receiver.errors import Permanent
+from receiver.outbound import Outbound
+from receiver.targets import Platform
+from receiver.workload import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What is there when a step is carried out."""
+
+    workload: Workload | None
+    platform: Platform | None
+    within: timedelta
+    outbound: Outbound
+    notify: Callable[[str, str], Awaitable[Mapping[str, Any]]]  #: (receiver's name, message)
+
+    def target(self) -> tuple[Platform, Workload]:
+        """What to act on; a playbook without a target is refused when it is read, so this is a last line."""
+        if self.platform is None or self.workload is None:
+            raise Permanent("there is no target to act on")
+        return self.platform, self.workload

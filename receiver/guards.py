@@ -1,0 +1,312 @@
+"""What must allow a run before it acts: one small class per guard, in one ordered list.
+
+The pipeline asks them in the order of GUARDS. A guard says no by raising a Refusal, or a Temporary or Permanent when it
+cannot be evaluated, which is a no as well. Those of the ledger are asked again in the transaction that claims the run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from receiver.condition import NoNumber
+from receiver.evidence import first_comparison
+from receiver.playbook import Playbook, Target
+from receiver.prometheus import Prometheus
+from receiver.render import Unrenderable
+from receiver.run import Episode, Reason, Refusal, Run
+from receiver.settings import Limits
+from receiver.store import Ledger, episodes, runs
+from receiver.targets import Platform
+from receiver.verify import holds
+from receiver.workload import Workload
+
+SOON = timedelta(seconds=5)  #: until a lock is tried again, unless its holder wakes us before
+LATER = timedelta(seconds=30)  #: until something outside is asked again
+
+
+@dataclass
+class Case:
+    """What is to be decided, and what the guards find out on the way."""
+
+    run: Run
+    episode: Episode
+    playbook: Playbook
+    now: datetime
+    context: Mapping[str, Any]  #: the names that templates may use
+    workload: Workload | None = None
+    platform: Platform | None = None
+
+    @property
+    def key(self) -> str:
+        """What lock, cooldown and limits go by: the workload, or the playbook where there is none."""
+        return self.workload.key if self.workload else f"playbook/{self.playbook.name}"
+
+    def refuse(self, reason: Reason, detail: str, *, retry_in: timedelta | None = None) -> Refusal:
+        return Refusal(reason, detail, retry_at=self.now + retry_in if retry_in else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What guards may ask."""
+
+    ledger: Ledger
+    platforms: Mapping[tuple[str, str], Platform]  #: by kind and name
+    prometheus: Prometheus | None
+    limits: Limits
+
+
+class Guard(Protocol):
+    """Says no by raising."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def check(self, case: Case, world: World) -> None: ...
+
+
+class LedgerGuard:
+    """A guard that asks the store alone, and so can be asked inside a transaction."""
+
+    name: str
+
+    async def check(self, case: Case, world: World) -> None:
+        await world.ledger.read(lambda connection: self.judge(connection, case, world))
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:
+        raise NotImplementedError
+
+
+class Enabled:
+    name = "enabled"
+
+    async def check(self, case: Case, world: World) -> None:  # noqa: ARG002
+        if not case.playbook.enabled:
+            raise case.refuse(Reason.DISABLED, f"{case.playbook.place} says enabled: false")
+
+
+class EpisodeState(LedgerGuard):
+    """The alert must still be as `on` wants it."""
+
+    name = "episode"
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
+        episode = episodes.get(connection, case.episode.id)
+        firing = episode is not None and episode.open
+        if case.playbook.on == "firing" and not firing:
+            raise case.refuse(Reason.RESOLVED, "the alert was over before its turn came")
+        if case.playbook.on == "resolved" and firing:
+            raise case.refuse(Reason.STALE, "the alert fires again")
+
+
+class Age:
+    """How long after the moment it should have been decided; waits that a guard asked for do not count."""
+
+    name = "age"
+
+    async def check(self, case: Case, world: World) -> None:  # noqa: ARG002
+        late = case.now - (case.run.wake_at or case.run.created_at)
+        if late > case.playbook.max_age:
+            raise case.refuse(
+                Reason.STALE, f"its turn came {late.total_seconds():.0f}s late; max_age allows {case.playbook.max_age}"
+            )
+
+
+class ConditionHolds:
+    name = "condition"
+
+    async def check(self, case: Case, world: World) -> None:  # noqa: ARG002
+        condition = case.playbook.condition
+        if condition is None:
+            return
+        try:
+            if condition.holds(case.episode.annotations):
+                return
+        except NoNumber as missing:
+            raise case.refuse(Reason.NO_DATA, str(missing)) from missing
+        raise case.refuse(Reason.CONDITION_FALSE, f"not true of the alert's numbers: {condition.text}")
+
+
+class TargetResolves:
+    """Labels present, names strict, looked up by listing, on the allow-list: exactly one workload."""
+
+    name = "target"
+
+    async def check(self, case: Case, world: World) -> None:
+        target = case.playbook.target
+        if not isinstance(target, Target):
+            return
+        try:
+            selector = target.selector(case.context)
+        except Unrenderable as missing:
+            raise case.refuse(Reason.NO_TARGET, str(missing)) from missing
+        if not selector.name.strip():
+            raise case.refuse(Reason.NO_TARGET, "the target's name is empty")
+        case.platform = _platform(case, world, selector.platform, selector.instance)
+        case.workload = await case.platform.resolve(selector)
+
+
+def _platform(case: Case, world: World, kind: str, instance: str | None) -> Platform:
+    known = {name: platform for (each, name), platform in world.platforms.items() if each == kind}
+    if not known:
+        raise case.refuse(Reason.NO_TARGET, f"no {kind} platform is configured in amend.yml")
+    if instance is None and len(known) > 1:
+        raise case.refuse(
+            Reason.AMBIGUOUS_TARGET, f"{len(known)} {kind} platforms are configured; the target must say which"
+        )
+    platform = known.get(instance) if instance is not None else next(iter(known.values()))
+    if platform is None:
+        raise case.refuse(Reason.NO_TARGET, f"no {kind} platform of that name is configured: {instance!r}")
+    return platform
+
+
+class Lock(LedgerGuard):
+    """Nobody else is acting on the workload, or still verifying what it did there."""
+
+    name = "lock"
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
+        holder = runs.holder(connection, case.key, besides=case.run.id)
+        if holder:
+            raise case.refuse(Reason.LOCKED, f"run {holder.id} of {holder.playbook} has {case.key}", retry_in=SOON)
+
+
+class Cooldown(LedgerGuard):
+    """Per workload and playbook, from the end of the last run."""
+
+    name = "cooldown"
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
+        playbook = case.playbook
+        ended = runs.last_end(connection, workload=case.key, playbook=playbook.name, mode=playbook.mode)
+        if ended and case.now < ended + playbook.cooldown:
+            ready = ended + playbook.cooldown
+            raise Refusal(
+                Reason.COOLDOWN,
+                f"the last run on {case.key} ended at {ended:%H:%M:%S}; may act again at {ready:%H:%M:%S} UTC",
+                retry_at=ready,
+            )
+
+
+class Attempts(LedgerGuard):
+    """Per workload and playbook, however many alerts ask."""
+
+    name = "max_attempts"
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
+        allowed = case.playbook.max_attempts
+        since = case.now - allowed.within
+        made = runs.attempts(connection, workload=case.key, playbook=case.playbook.name, since=since)
+        if len(made) >= allowed.count:
+            raise case.refuse(Reason.MAX_ATTEMPTS, f"acted {len(made)} times on {case.key} since {since:%H:%M:%S} UTC")
+
+
+class MaxTargets(LedgerGuard):
+    """Different workloads that this playbook touched lately."""
+
+    name = "max_targets"
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
+        allowed = case.playbook.max_targets
+        if allowed is None:
+            return
+        touched = runs.touched(connection, since=case.now - allowed.within, playbook=case.playbook.name)
+        _few_enough(case, Reason.MAX_TARGETS, touched, allowed.count, allowed.within)
+
+
+class RateLimit(LedgerGuard):
+    """Over all playbooks: actions in a minute, and different workloads in ten."""
+
+    name = "rate_limit"
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:
+        minute = timedelta(minutes=1)
+        acted = runs.acted(connection, since=case.now - minute)
+        if len(acted) >= world.limits.actions_per_minute:
+            raise Refusal(
+                Reason.RATE_LIMITED,
+                f"{len(acted)} runs acted in the last minute; limits.actions_per_minute allows "
+                f"{world.limits.actions_per_minute}",
+                retry_at=acted[-world.limits.actions_per_minute] + minute,
+            )
+        if case.workload is None:
+            return
+        span = timedelta(minutes=10)
+        everything = runs.touched(connection, since=case.now - span)
+        touched = {key: at for key, at in everything.items() if not key.startswith("playbook/")}
+        _few_enough(case, Reason.RATE_LIMITED, touched, world.limits.targets_per_10m, span)
+
+
+def _few_enough(case: Case, reason: Reason, touched: Mapping[str, datetime], allowed: int, within: timedelta) -> None:
+    if case.key not in touched and len(touched) >= allowed:
+        oldest = sorted(touched.values())[-allowed]
+        raise Refusal(
+            reason,
+            f"{len(touched)} workloads were touched in {within}; {allowed} are allowed",
+            retry_at=oldest + within,
+        )
+
+
+class MinHealthy:
+    """Enough healthy replicas that touching one more is no outage."""
+
+    name = "min_healthy"
+
+    async def check(self, case: Case, world: World) -> None:  # noqa: ARG002
+        wanted = case.playbook.min_healthy
+        workload = case.workload
+        if wanted is None or workload is None:
+            return
+        share = 100 * workload.ready / workload.replicas if workload.replicas else 0.0
+        if share < wanted:
+            raise case.refuse(
+                Reason.MIN_HEALTHY,
+                f"{workload.ready} of {workload.replicas} replicas are healthy; min_healthy asks for {wanted:g}%",
+                retry_in=LATER,
+            )
+
+
+class OnlyIf:
+    """PromQL asked just before acting; no data is no."""
+
+    name = "only_if"
+
+    async def check(self, case: Case, world: World) -> None:
+        expr = case.playbook.only_if
+        if expr is None:
+            return
+        if world.prometheus is None:
+            raise case.refuse(Reason.GUARD_ERROR, "only_if needs a Prometheus in amend.yml", retry_in=LATER)
+        if holds(await world.prometheus.query(expr), expr):
+            return
+        comparison = first_comparison(expr)
+        seen = await world.prometheus.query(comparison.watched if comparison else expr)
+        if any(sample.usable for sample in seen):
+            raise case.refuse(Reason.CONDITION_FALSE, f"only_if is false: {expr.strip()}", retry_in=LATER)
+        raise case.refuse(Reason.NO_DATA, f"only_if has no data: {expr.strip()}", retry_in=LATER)
+
+
+GUARDS: Sequence[Guard] = (
+    Enabled(),
+    EpisodeState(),
+    Age(),
+    ConditionHolds(),
+    TargetResolves(),
+    Lock(),
+    Cooldown(),
+    Attempts(),
+    MaxTargets(),
+    RateLimit(),
+    MinHealthy(),
+    OnlyIf(),
+)
+"""In the order in which they are asked; the first no ends the decision."""
+
+
+def judge_ledger(connection: sa.Connection, case: Case, world: World) -> None:
+    """Every guard of the ledger at once, in the transaction that claims the run."""
+    for guard in GUARDS:
+        if isinstance(guard, LedgerGuard):
+            guard.judge(connection, case, world)

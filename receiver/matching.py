@@ -1,0 +1,190 @@
+"""From stored alerts to episodes, and from episodes to the runs that will answer them.
+
+The worker calls it in one transaction for many alerts: what an alert changes, what is written down about it and which
+runs it begins or wakes are committed together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from receiver import metrics
+from receiver.audit import Kind
+from receiver.identity import Change, Windows, judge
+from receiver.matchers import all_match
+from receiver.playbook import Playbook
+from receiver.run import PASSING, Closing, Episode, Outcome, Reason, Run, Status
+from receiver.store import deliveries, episodes, runs
+from receiver.store.deliveries import StoredAlert
+from receiver.store.log import Log
+
+BATCH = 500  #: alerts in one transaction
+
+WAITING = (Status.MATCHED, Status.WAITING, Status.QUEUED)
+"""Statuses in which the end of the alert ends the run."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A firing that may be a re-fire whose `resolved` was lost: Prometheus knows whether there was a gap."""
+
+    stored: StoredAlert
+    episode: Episode
+
+
+@dataclass
+class Batch:
+    """What became of one batch."""
+
+    looked_at: int = 0
+    questions: list[Question] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matching:
+    """The match stage: rules of identity, the playbooks in force, and where to write it down."""
+
+    windows: Windows
+    log: Log
+    playbooks: Callable[[], Sequence[Playbook]]
+
+    def work_off(
+        self, connection: sa.Connection, *, now: datetime, answers: Mapping[int, bool], skip: Sequence[int] = ()
+    ) -> Batch:
+        """Take the oldest waiting alerts. `answers`: by alert id, whether Prometheus saw a gap (or did not say)."""
+        batch = Batch()
+        waiting = [each for each in deliveries.waiting(connection, limit=BATCH) if each.id not in skip]
+        current, last = episodes.newest(connection, {stored.alert_key for stored in waiting})
+        applied: list[int] = []
+        stale: list[int] = []
+        asked: set[str] = set()
+        for stored in waiting:
+            key = stored.alert_key
+            if key in asked:  # what is asked about one alert decides about those after it
+                continue
+            change = judge(stored.alert, current=current.get(key), last=last.get(key), windows=self.windows)
+            if change is Change.ASK:
+                gap = answers.get(stored.id)
+                if gap is None:
+                    batch.questions.append(Question(stored, current[key]))
+                    asked.add(key)
+                    continue
+                if gap:
+                    last[key] = self._lose(connection, current.pop(key), now)
+                change = Change.OPEN if gap else Change.REFRESH
+            self._apply(connection, change, stored, known=(current, last), now=now)
+            (stale if change is Change.STALE else applied).append(stored.id)
+        deliveries.settle(connection, applied, state="applied")
+        deliveries.settle(connection, stale, state="stale", why="about something that is over")
+        batch.looked_at = len(applied) + len(stale)
+        return batch
+
+    def _apply(
+        self,
+        connection: sa.Connection,
+        change: Change,
+        stored: StoredAlert,
+        *,
+        known: tuple[dict[str, Episode], dict[str, Episode]],
+        now: datetime,
+    ) -> None:
+        current, last = known
+        key = stored.alert_key
+        match change:
+            case Change.OPEN:
+                current[key] = episodes.open_(connection, stored)
+                self._tell(connection, Kind.EPISODE_OPENED, current[key], now)
+                self._answer(connection, current[key], now, on="firing", fresh=True)
+            case Change.REOPEN:
+                current[key] = episodes.refresh(connection, last.pop(key), stored)
+                self._tell(connection, Kind.EPISODE_REOPENED, current[key], now)
+                self._answer(connection, current[key], now, on="firing")
+            case Change.REFRESH:
+                current[key] = episodes.refresh(connection, current[key], stored)
+                self._answer(connection, current[key], now, on="firing")
+            case Change.CLOSE:
+                last[key] = self._close(connection, current.pop(key), now, stored.alert.end, Closing.RESOLVED)
+            case Change.REMEMBER:
+                last[key] = episodes.remember(connection, stored, last.get(key))
+            case Change.STALE if stored.alert.firing:
+                self.log.append(
+                    connection,
+                    Kind.ALERT_STALE,
+                    at=now,
+                    data={"labels": stored.alert.labels, "starts_at": stored.alert.starts_at.isoformat()},
+                )
+            case _:
+                pass
+
+    def close_orphan(self, connection: sa.Connection, episode: Episode, now: datetime) -> None:
+        """End an episode that nobody speaks of any more."""
+        self._close(connection, episode, now, episode.last_seen_at, Closing.ORPHANED)
+
+    def _lose(self, connection: sa.Connection, episode: Episode, now: datetime) -> Episode:
+        return self._close(connection, episode, now, episode.last_seen_at, Closing.LOST)
+
+    def _close(
+        self, connection: sa.Connection, episode: Episode, now: datetime, ends_at: datetime, closing: Closing
+    ) -> Episode:
+        closed = episodes.close(connection, episode, at=now, ends_at=ends_at, closing=closing)
+        self._tell(connection, Kind.EPISODE_CLOSED, closed, now)
+        newest = runs.newest(connection, episode.id)
+        hurry = [run.id for run in newest.values() if run.status in (*WAITING, Status.VERIFYING)]
+        runs.wake(connection, hurry, at=now)
+        runs.rest(connection, [run.id for run in newest.values() if run.status is Status.SKIPPED])
+        self._answer(connection, closed, now, on="resolved", newest=newest)
+        return closed
+
+    def _answer(
+        self,
+        connection: sa.Connection,
+        episode: Episode,
+        now: datetime,
+        *,
+        on: str,
+        fresh: bool = False,
+        newest: Mapping[str, Run] | None = None,
+    ) -> None:
+        """Begin a run of each playbook that fits, or have the one there is decided again."""
+        fitting = [each for each in self.playbooks() if all_match(each.matchers, episode.labels)]
+        if fresh and not fitting:
+            metrics.SKIPS.labels(playbook="", reason="no_match").inc()
+            self._tell(connection, Kind.NO_MATCH, episode, now)
+        known = {} if fresh else newest if newest is not None else runs.newest(connection, episode.id)
+        for playbook in fitting:
+            if playbook.on != on:
+                continue
+            run = known.get(playbook.name)
+            if run is None:
+                self._begin(connection, episode, playbook, 1, now)
+            elif run.status is Status.SKIPPED and (run.reason in PASSING or run.reason is Reason.RESOLVED):
+                runs.wake(connection, [run.id], at=now)
+            elif run.status is Status.DONE and run.outcome is Outcome.FIXED and on == "firing":
+                # it came back: a further attempt, if the playbook allows one
+                self._begin(connection, episode, playbook, run.attempt + 1, now)
+
+    def _begin(
+        self, connection: sa.Connection, episode: Episode, playbook: Playbook, attempt: int, now: datetime
+    ) -> None:
+        runs.create(
+            connection,
+            episode_id=episode.id,
+            playbook=playbook.name,
+            attempt=attempt,
+            mode=playbook.mode,
+            at=now,
+            wake_at=episode.last_seen_at if episode.open else now,
+        )
+
+    def _tell(self, connection: sa.Connection, kind: Kind, episode: Episode, now: datetime) -> None:
+        data: dict[str, Any] = {
+            "alertname": episode.alertname,
+            "labels": dict(episode.labels),
+            "starts_at": episode.starts_at.isoformat(),
+        }
+        if not episode.open:
+            data |= {"ends_at": episode.ends_at and episode.ends_at.isoformat(), "closing": episode.closing}
+        self.log.append(connection, kind, at=now, data=data, episode_id=episode.id)

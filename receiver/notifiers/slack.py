@@ -1,0 +1,30 @@
+"""Slack, by an incoming webhook whose URL is the secret."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from receiver import settings
+from receiver.errors import Permanent
+from receiver.notifiers.notice import Notice
+from receiver.outbound import Outbound
+
+WITHIN = 10.0  #: seconds
+
+
+class Slack:
+    def __init__(self, configured: settings.Slack) -> None:
+        self._url = configured.url.get_secret_value() if configured.url else ""
+
+    async def send(self, notice: Notice, outbound: Outbound) -> Mapping[str, Any]:
+        text = _escape(notice.message)
+        if notice.link:
+            text += f"\n<{notice.link}|run {notice.run.get('id')}>"
+        status, said = await outbound.send("POST", self._url, within=WITHIN, json={"text": text})
+        if status != 200:
+            raise Permanent(f"Slack answered {status}: {said[:200]}")
+        return {"status": status}
+
+
+def _escape(text: str) -> str:
+    # https://docs.slack.dev/messaging/formatting-message-text: a label must not ping @channel or hide a link
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

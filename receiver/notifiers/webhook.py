@@ -1,0 +1,30 @@
+"""Any HTTP endpoint that takes JSON: message, link, run and labels in one object."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from receiver import settings
+from receiver.errors import Permanent
+from receiver.notifiers.notice import Notice
+from receiver.outbound import Outbound
+
+WITHIN = 10.0  #: seconds
+
+
+class Webhook:
+    def __init__(self, configured: settings.Webhook) -> None:
+        self._url = configured.url.get_secret_value() if configured.url else ""
+        self._token = configured.bearer_token
+
+    async def send(self, notice: Notice, outbound: Outbound) -> Mapping[str, Any]:
+        headers = {"Authorization": f"Bearer {self._token.get_secret_value()}"} if self._token else {}
+        body = {
+            "message": notice.message,
+            "link": notice.link,
+            "run": dict(notice.run),
+            "labels": dict(notice.labels),
+        }
+        status, said = await outbound.send("POST", self._url, within=WITHIN, json=body, headers=headers)
+        if not 200 <= status < 300:
+            raise Permanent(f"the webhook answered {status}: {said[:200]}")
+        return {"status": status}

@@ -1,0 +1,81 @@
+"""Every request that a playbook or a notification sends out goes through here: bounded, without redirects.
+
+A playbook reaches only the hosts that amend.yml allows, nothing reaches a link-local address, and an error says
+whether anything was sent.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from receiver.errors import Permanent, Temporary, Uncertain
+
+LARGEST_ANSWER = 64 * 1024  #: bytes that are read of an answer
+
+
+class Outbound:
+    """An HTTP client that goes where it may."""
+
+    def __init__(self, allow_hosts: Collection[str]) -> None:
+        self._allowed = frozenset(host.lower() for host in allow_hosts)
+        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False)
+
+    async def send_allowed(self, method: str, url: str, *, within: float, **kwargs: Any) -> tuple[int, str]:
+        """As `send`, to a host on the allow-list only: for URLs that a playbook holds."""
+        host = (urlsplit(url).hostname or "").lower()
+        if host not in self._allowed:
+            raise Permanent(f'the host "{host}" is not allowed; add it to outbound.allow_hosts in amend.yml')
+        return await self.send(method, url, within=within, **kwargs)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        within: float,
+        json: Any = None,
+        content: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, str]:
+        """Status and beginning of the answer. Temporary: nothing was sent; Uncertain: sent, and no answer."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Permanent("not an http(s) URL")
+        await _refuse_link_local(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        timeout = httpx.Timeout(within, connect=min(within, 5.0))
+        try:
+            async with self._client.stream(
+                method, url, json=json, content=content, headers=headers, timeout=timeout
+            ) as response:
+                body = b""
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > LARGEST_ANSWER:
+                        break
+                return response.status_code, body[:LARGEST_ANSWER].decode(errors="replace")
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Temporary(f"cannot reach {parts.hostname}: {error or type(error).__name__}") from error
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
+            raise Permanent(f"not a request that can be sent: {error}") from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise Uncertain(f"sent to {parts.hostname}, and no answer: {error or type(error).__name__}") from error
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+async def _refuse_link_local(host: str, port: int) -> None:
+    """Metadata services of clouds live at link-local addresses and hand out credentials."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await asyncio.wait_for(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), timeout=5)
+    except (OSError, TimeoutError, UnicodeError) as error:
+        raise Temporary(f"cannot look up {host}: {error or 'no answer'}") from error
+    for *_, address in found:
+        if ipaddress.ip_address(str(address[0]).partition("%")[0]).is_link_local:
+            raise Permanent(f"{host} is a link-local address, which nothing is sent to")

@@ -1,0 +1,291 @@
+"""`amend serve`: puts the parts together, runs them under uvicorn, reloads them, and stops them in order.
+
+Nothing is listening before the configuration is read, the store is open and the port is ours; a reload that fails
+leaves everything as it was.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+
+from receiver import logs, metrics, settings
+from receiver.actions import ACTIONS, VERBS
+from receiver.alertmanager import Alertmanager
+from receiver.audit import Kind
+from receiver.errors import ConfigError, ConfigErrors
+from receiver.guards import World
+from receiver.identity import Windows
+from receiver.matching import Matching
+from receiver.outbound import Outbound
+from receiver.pipeline import Pipeline
+from receiver.playbook import Playbook, read_all
+from receiver.prometheus import Prometheus
+from receiver.store import Ledger
+from receiver.store.log import Log
+from receiver.targets import PLATFORMS, Platform
+from receiver.verify import Verifier
+from receiver.web import Doors, create_app
+from receiver.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+DRAIN = 10.0  #: seconds that runs in progress get at a stop
+GRACE = 5  #: seconds that requests in progress get
+BACKLOG = 2048
+MOST_CONNECTIONS = 1000
+
+
+def run(path: Path) -> int:
+    """Serve until a SIGTERM or SIGINT; the exit code. ConfigError(s) when it cannot start."""
+    configured = settings.read(path)
+    playbooks = Playbooks.read(configured, path)
+    logs.configure(style=configured.logging.format, level=configured.logging.level, file=configured.logging.file)
+    listening = _bind(configured.server)
+    ledger = Ledger(configured.store.url)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(path, configured, playbooks, ledger, listening))
+
+
+async def _serve(
+    path: Path, configured: settings.Settings, playbooks: "Playbooks", ledger: Ledger, listening: socket.socket
+) -> int:
+    return await Service(path, configured, playbooks, ledger).run(listening)
+
+
+@dataclass
+class Playbooks:
+    """The set in force, and the fingerprint of what it was read from. Replaced as a whole, or not at all."""
+
+    by_name: Mapping[str, Playbook]
+    digest: str
+
+    @classmethod
+    def read(cls, configured: settings.Settings, path: Path) -> "Playbooks":
+        files = settings.playbook_files(configured, path.resolve().parent)
+        found = read_all(files, VERBS)
+        _refuse_targetless(found)
+        texts = [path.read_bytes(), *(file.read_bytes() for file in files)]
+        return cls({playbook.name: playbook for playbook in found}, settings.digest(*texts))
+
+    def replace(self, other: "Playbooks") -> None:
+        self.by_name, self.digest = other.by_name, other.digest
+
+    def all(self) -> Sequence[Playbook]:
+        return list(self.by_name.values())
+
+
+class Service:
+    """The parts of a receiver, put together, while it runs."""
+
+    def __init__(self, path: Path, configured: settings.Settings, playbooks: Playbooks, ledger: Ledger) -> None:
+        self.path, self.configured, self.playbooks, self.ledger = path, configured, playbooks, ledger
+        self.replica = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+        key = configured.audit.hmac_key
+        self.audit = Log(actor=f"amend/{self.replica}", key=key.get_secret_value().encode() if key else None)
+        self.prometheus = Prometheus(str(configured.prometheus.url)) if configured.prometheus else None
+        self.alertmanager = Alertmanager(str(configured.alertmanager.url)) if configured.alertmanager else None
+        self.platforms = _connect(configured.platforms)
+        self.outbound = Outbound(configured.outbound.allow_hosts)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.worker = self._worker()
+        self.server = _Server(_uvicorn(create_app(self._doors())))
+
+    async def run(self, listening: socket.socket) -> int:
+        """Serve until told to stop, then drain; the exit code."""
+        await self._write(
+            Kind.STARTED, config=self.playbooks.digest, playbooks=sorted(self.playbooks.by_name), replica=self.replica
+        )
+        _say_aloud(self.configured, self.playbooks)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._background(self._reload_quietly()))
+        working = asyncio.create_task(self.worker.run())
+        working.add_done_callback(lambda _: self.server.stop())  # without a worker nobody answers the alerts
+        await self.server.serve(sockets=[listening])
+        broke = working.done()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await self._close()
+        if broke:
+            log.error("stopped by a fault of its own", error=str(working.exception()))
+        return int(broke)
+
+    async def reload(self) -> None:
+        """Read settings and playbooks anew; ConfigError(s) when they are bad, and the old ones stay in force."""
+        try:
+            fresh = await asyncio.to_thread(_reread, self.path)
+        except (ConfigError, ConfigErrors) as error:
+            metrics.RELOAD_SUCCESSFUL.set(0)
+            log.error("reload refused; the old playbooks stay in force", error=str(error))
+            await self._write(Kind.RELOAD_REFUSED, error=str(error)[:2000])
+            raise
+        self.playbooks.replace(fresh)
+        metrics.RELOAD_SUCCESSFUL.set(1)
+        log.info("reloaded", playbooks=len(fresh.by_name), config=fresh.digest)
+        await self._write(Kind.RELOADED, config=fresh.digest, playbooks=sorted(fresh.by_name))
+
+    async def _reload_quietly(self) -> None:
+        with suppress(ConfigError, ConfigErrors):  # told by reload itself
+            await self.reload()
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _write(self, kind: Kind, **data: object) -> None:
+        await self.ledger.write(lambda connection: self.audit.append(connection, kind, at=now(), data=data))
+
+    async def _close(self) -> None:
+        await self.worker.drain(DRAIN)
+        await self.outbound.close()
+        for platform in self.platforms.values():
+            await platform.close()
+        if self.prometheus:
+            await self.prometheus.close()
+        if self.alertmanager:
+            await self.alertmanager.close()
+        await self.ledger.close()
+        log.info("stopped")
+
+    def _worker(self) -> Worker:
+        configured = self.configured
+        pipeline = Pipeline(
+            world=World(
+                ledger=self.ledger,
+                platforms=self.platforms,
+                prometheus=self.prometheus,
+                limits=configured.limits,
+            ),
+            log=self.audit,
+            clock=now,
+            playbooks=lambda: self.playbooks.by_name,
+            outbound=self.outbound,
+            receivers={receiver.name: receiver for receiver in configured.receivers},
+            verifier=Verifier(self.prometheus),
+            external_url=configured.server.external_url,
+        )
+        windows = Windows(reopen=configured.identity.reopen_window)
+        return Worker(
+            ledger=self.ledger,
+            pipeline=pipeline,
+            matching=Matching(windows=windows, log=self.audit, playbooks=self.playbooks.all),
+            prometheus=self.prometheus,
+            alertmanager=self.alertmanager,
+            clock=now,
+            owner=self.replica,
+            orphan_after=configured.identity.orphan_after,
+        )
+
+    def _doors(self) -> Doors:
+        return Doors(
+            settings=self.configured,
+            ledger=self.ledger,
+            clock=now,
+            wake=self.worker.wake,
+            reload=self.reload,
+            playbooks=self.playbooks.all,
+            replica=self.replica,
+            config_hash=lambda: self.playbooks.digest,
+        )
+
+
+def _uvicorn(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=75,
+        limit_concurrency=MOST_CONNECTIONS,
+        backlog=BACKLOG,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+    )
+
+
+class _Server(uvicorn.Server):
+    def stop(self) -> None:
+        self.should_exit = True
+
+
+def now() -> datetime:
+    """The clock that everything is given."""
+    return datetime.now(UTC)
+
+
+def _reread(path: Path) -> Playbooks:
+    configured = settings.read(path)
+    return Playbooks.read(configured, path)
+
+
+def _refuse_targetless(playbooks: Sequence[Playbook]) -> None:
+    """A verb that changes a workload needs one."""
+    errors = []
+    for playbook in playbooks:
+        verbs = [step.verb for step in (*playbook.steps, *playbook.on_failure) if ACTIONS[step.verb].changes_target]
+        if verbs and playbook.target == "none":
+            place, _, line = playbook.place.rpartition(":")
+            errors.append(ConfigError(place, int(line), f'"{playbook.name}" has {verbs[0]}, and no target to do it on'))
+    if errors:
+        raise ConfigErrors(errors)
+
+
+def _connect(platforms: settings.Platforms) -> dict[tuple[str, str], Platform]:
+    connected: dict[tuple[str, str], Platform] = {}
+    for kind, connect in PLATFORMS.items():
+        for configured in getattr(platforms, kind):
+            try:
+                connected[kind, configured.name] = connect(configured)
+            except ModuleNotFoundError as error:
+                raise ConfigError(
+                    "amend.yml", None, f"platforms.{kind} needs {error.name}; install amend[{kind}]"
+                ) from error
+    return connected
+
+
+def _bind(server: settings.Server) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((server.host, server.port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            server.listen, None, f"cannot listen there: {error.strerror}; choose another server.listen in amend.yml"
+        ) from error
+    listening.setblocking(False)  # noqa: FBT003 - the name says it
+    return listening
+
+
+def _say_aloud(configured: settings.Settings, playbooks: Playbooks) -> None:
+    log.info(
+        "serving",
+        listen=configured.server.listen,
+        playbooks=len(playbooks.by_name),
+        enforced=sum(playbook.enforced for playbook in playbooks.all()),
+        config=playbooks.digest,
+    )
+    metrics.RELOAD_SUCCESSFUL.set(1)
+    metrics.INSECURE.set(configured.auth.webhook.insecure)
+    if configured.auth.webhook.insecure:
+        print(
+            "WARNING: auth.webhook.insecure is true: anybody who reaches this port can make Amend act", file=sys.stderr
+        )
+    if configured.prometheus is None:
+        log.warning("no Prometheus is configured: nothing can be verified")
