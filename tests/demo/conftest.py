@@ -1,84 +1,105 @@
-"""The demo's engine as a process of its own, and the real docker client in front of it."""
+"""Engines to try the demo on: its own, whose containers are child processes, and a real Docker Engine."""
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 import pytest
-import requests
+from docker.models.containers import Container
 
-DEMO = Path(__file__).parents[2] / "deploy" / "demo"
+from tests.bed.docker_engine import DockerEngine
+from tests.bed.parts import ROOT
+from tests.bed.processes import Process
+
+DEMO = ROOT / "deploy" / "demo"
+sys.path.insert(0, str(DEMO))  # the demo's packages, as scripts/demo has them
+
+IMAGE = "amend-demo/shop:1.0.0"
+BROKEN_IMAGE = "amend-demo/shop:1.1.0"  # a version that answers every request 500
+NETWORK = "shop_default"
 PORT = 8000
 
 
 @dataclass(frozen=True)
-class Bed:
-    """An engine to talk to, with its socket and its files."""
+class Engine:
+    """A client, and a network that containers reach one another on, and we them."""
 
     client: docker.DockerClient
-    process: subprocess.Popen[bytes]
-    socket: Path
-    state: Path
+
+    def create(self, *command: str, name: str, image: str = IMAGE, **config: object) -> Container:
+        """A container as Compose makes it: from its whole configuration, as Amend copies it too."""
+        wanted = {
+            "Image": image,
+            "Cmd": list(command),
+            "HostConfig": {"NetworkMode": NETWORK},
+            "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"Aliases": ["service"]}}},
+            **config,
+        }
+        made = self.client.api.create_container_from_config(wanted, name)  # type: ignore[no-untyped-call]
+        return self.client.containers.get(made["Id"])
 
 
-def wait_until(condition: Callable[[], bool], *, what: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.02)
+class ProcessEngine(Process):
+    """`python -m engine`, on a socket of its own."""
 
+    name = "the demo's engine"
 
-def alive(pid: int) -> bool:
-    """Whether the process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.fixture
-def bed(tmp_path: Path) -> Iterator[Bed]:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    images = tmp_path / "images.json"
-    images.write_text(
-        json.dumps(
-            {
-                "shop:1.0.0": {"Env": [f"PATH={path}", f"SHOP_PORT={PORT}"], "WorkingDir": str(DEMO)},
-                "shop:1.1.0": {
-                    "Env": [f"PATH={path}", f"SHOP_PORT={PORT}", 'SHOP_FAULTS={"errors": 1}'],
-                    "WorkingDir": str(DEMO),
-                },
-            }
+    def __init__(self, directory: Path) -> None:
+        self.socket = directory / "engine.sock"
+        self.hosts = directory / "hosts"
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        image = {"Env": [f"PATH={path}"], "WorkingDir": str(DEMO)}
+        broken = {**image, "Env": [*image["Env"], 'SHOP_FAULTS={"errors": 1}']}
+        images = directory / "images.json"
+        images.write_text(json.dumps({IMAGE: image, BROKEN_IMAGE: broken}))
+        super().__init__(
+            [sys.executable, "-m", "engine", "--socket", self.socket, "--images", images, "--state", directory],
+            log=directory / "engine.log",
+            environment={"PYTHONPATH": str(DEMO)},
         )
-    )
-    socket = tmp_path / "engine.sock"
-    argv = ["-m", "engine", "--socket", str(socket), "--images", str(images), "--state", str(tmp_path)]
-    with (tmp_path / "engine.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, *argv], cwd=DEMO, stdout=log, stderr=log)
-    try:
-        wait_until(socket.exists, what="the engine's socket")
-        client = docker.DockerClient(base_url=f"unix://{socket}", version="auto", timeout=20)
-        yield Bed(client, process, socket, tmp_path)
-        client.close()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(15)
+
+    def ready(self) -> bool:
+        return self.socket.exists()
+
+    def connect(self) -> docker.DockerClient:
+        return docker.DockerClient(base_url=f"unix://{self.socket}", version="auto", timeout=20)
 
 
 @pytest.fixture
-def client(bed: Bed) -> docker.DockerClient:
-    return bed.client
+def process_engine(tmp_path: Path) -> Iterator[ProcessEngine]:
+    with ProcessEngine(tmp_path) as engine:
+        yield engine
 
 
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2).ok
-    except requests.ConnectionError:
-        return False
+@pytest.fixture(scope="session")
+def dockerd_with_shop(dockerd: DockerEngine) -> DockerEngine:
+    """The real engine with the image that `scripts/demo --docker` makes."""
+    from story import image
+
+    image.make(dockerd.client, IMAGE, base=None)
+    return dockerd
+
+
+@pytest.fixture(params=["processes", "docker"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Both engines, so that what is promised of ours is what Docker does."""
+    if request.param == "docker":
+        real: DockerEngine = request.getfixturevalue("dockerd_with_shop")
+        real.client.networks.create(NETWORK)
+        yield Engine(real.client)
+        real.clean()
+        return
+    ours: ProcessEngine = request.getfixturevalue("process_engine")
+    client = ours.connect()
+    client.networks.create(NETWORK)
+    yield Engine(client)
+    client.close()
+
+
+def address(container: Container) -> str:
+    container.reload()
+    return f"http://{container.attrs['NetworkSettings']['Networks'][NETWORK]['IPAddress']}:{PORT}"

@@ -1,4 +1,4 @@
-"""The demo's engine through the real docker client: what Amend's verbs, and Prometheus, ask of a Docker Engine."""
+"""What docker clients, Prometheus' discovery and Amend's verbs ask of an engine: the demo's own and Docker's agree."""
 
 import os
 import signal
@@ -10,8 +10,11 @@ import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 
-from .conftest import PORT, Bed, alive, answers, wait_until
+from tests.bed.processes import answers, until
+from tests.demo.conftest import BROKEN_IMAGE, IMAGE, NETWORK, PORT, Engine, ProcessEngine, address
 
+SECOND = 1_000_000_000
+USERS = ("python", "-m", "shop.users")
 LABELS = {
     "amend.enable": "true",
     "com.docker.compose.project": "shop",
@@ -19,27 +22,34 @@ LABELS = {
     "com.docker.compose.container-number": "1",
 }
 CHECK = {
-    "test": ["CMD", "python", "-m", "shop.health"],
-    "interval": 200_000_000,
-    "timeout": 1_000_000_000,
-    "retries": 2,
-    "start_period": 10_000_000_000,
+    "Test": ["CMD", "python", "-m", "shop.health"],
+    "Interval": SECOND // 5,
+    "Timeout": SECOND,
+    "StartPeriod": 10 * SECOND,
+    "Retries": 2,
 }
+# Ends with 7 when asked to; says when it is ready to be asked.
+POLITE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+print("ready", flush=True)
+time.sleep(600)
+"""
+STUBBORN = POLITE.replace("lambda *_: sys.exit(7)", "signal.SIG_IGN")
 
 
-def create(client: docker.DockerClient, name: str = "shop-users-1", image: str = "shop:1.0.0") -> Container:
-    return client.containers.create(
-        image,
-        ["python", "-m", "shop.users"],
-        name=name,
-        labels=LABELS,
-        ports={f"{PORT}/tcp": None},
-        healthcheck=CHECK,
+def users(engine: Engine, name: str = "shop-users-1", image: str = IMAGE) -> Container:
+    """Of the shop, running and healthy."""
+    container = engine.create(
+        *USERS, name=name, image=image, Labels=LABELS, ExposedPorts={f"{PORT}/tcp": {}}, Healthcheck=CHECK
     )
+    container.start()
+    healthy(container)
+    return container
 
 
-def sleeper(client: docker.DockerClient, name: str = "sleeper") -> Container:
-    return client.containers.create("shop:1.0.0", ["sleep", "600"], name=name)
+def healthy(container: Container, wanted: str = "healthy") -> None:
+    until(lambda: health(container) == wanted, within=15, why=f"a container that is {wanted}")
 
 
 def health(container: Container) -> str:
@@ -48,210 +58,195 @@ def health(container: Container) -> str:
     return status
 
 
-def test_the_client_agrees_on_a_version(client: docker.DockerClient) -> None:
-    assert client.ping()
-    assert client.api.api_version == "1.41"
-    assert client.version()["MinAPIVersion"] == "1.24"
-    assert client.info()["Swarm"]["LocalNodeState"] == "inactive"
+def script(engine: Engine, text: str, name: str = "script") -> Container:
+    return engine.create("python", "-c", text, name=name)
 
 
-def test_a_client_of_an_unknown_version_is_refused(bed: Bed) -> None:
-    newer = docker.DockerClient(base_url=f"unix://{bed.socket}", version="1.45")
-    with pytest.raises(APIError, match=r"client version 1\.45 is too new"):
-        newer.containers.list()
-    newer.close()
-
-
-def test_a_container_becomes_healthy_and_shows_its_real_state(client: docker.DockerClient) -> None:
-    container = create(client)
-    assert container.status == "created"
+def running(engine: Engine, text: str = POLITE, name: str = "script") -> Container:
+    container = script(engine, text, name)
     container.start()
-    wait_until(lambda: health(container) == "healthy", what="a healthy container")
+    until(container.logs, within=10, why="the script's first word")
+    container.reload()
+    return container
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_client_agrees_on_a_version(engine: Engine) -> None:
+    assert engine.client.ping()
+    assert engine.client.version()["ApiVersion"] == "1.41"
+    assert engine.client.info()["Swarm"]["LocalNodeState"] == "inactive"
+
+
+def test_a_container_becomes_healthy_and_shows_its_real_state(engine: Engine) -> None:
+    container = users(engine)
     state = container.attrs["State"]
     assert state["Running"]
-    assert alive(state["Pid"])
+    assert is_running(state["Pid"])
     assert state["StartedAt"] > container.attrs["Created"]
     assert container.attrs["RestartCount"] == 0
     assert container.labels["com.docker.compose.service"] == "users"
-    address = container.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
-    assert requests.get(f"http://{address}:{PORT}/users/3", timeout=5).json() == {"id": 3, "name": "Grace"}
+    assert requests.get(f"{address(container)}/users/3", timeout=5).json() == {"id": 3, "name": "Grace"}
 
 
-def test_a_restart_is_a_new_process_without_the_old_faults(client: docker.DockerClient) -> None:
-    container = create(client)
-    container.start()
-    wait_until(lambda: health(container) == "healthy", what="a healthy container")
+def test_a_restart_is_a_new_process_without_the_old_faults(engine: Engine) -> None:
+    container = users(engine)
     before = container.attrs
-    url = f"http://{before['NetworkSettings']['Networks']['bridge']['IPAddress']}:{PORT}"
-    requests.post(f"{url}/faults", json={"errors": 1}, timeout=5).raise_for_status()
-    assert requests.get(f"{url}/users/1", timeout=5).status_code == 500
+    requests.post(f"{address(container)}/faults", json={"errors": 1}, timeout=5).raise_for_status()
+    assert requests.get(f"{address(container)}/users/1", timeout=5).status_code == 500
     container.restart(timeout=5)
-    wait_until(lambda: health(container) == "healthy", what="a healthy container")
+    healthy(container)
     assert container.attrs["Id"] == before["Id"]
     assert container.attrs["State"]["Pid"] != before["State"]["Pid"]
     assert container.attrs["State"]["StartedAt"] > before["State"]["StartedAt"]
-    assert not alive(before["State"]["Pid"])
-    assert requests.get(f"{url}/users/1", timeout=5).status_code == 200
+    assert container.attrs["RestartCount"] == 0
+    assert not is_running(before["State"]["Pid"])
+    assert requests.get(f"{address(container)}/users/1", timeout=5).status_code == 200
 
 
-def test_a_bad_version_outlives_a_restart(client: docker.DockerClient) -> None:
-    container = create(client, image="shop:1.1.0")
-    container.start()
-    container.restart(timeout=5)
-    wait_until(lambda: health(container) == "healthy", what="a healthy container")
-    address = container.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
-    assert requests.get(f"http://{address}:{PORT}/users/1", timeout=5).status_code == 500
-
-
-def test_a_hung_service_becomes_unhealthy(client: docker.DockerClient) -> None:
-    container = create(client)
-    container.start()
-    wait_until(lambda: health(container) == "healthy", what="a healthy container")
-    container.kill("SIGSTOP")
-    wait_until(lambda: health(container) == "unhealthy", what="an unhealthy container")
+def test_a_hung_service_becomes_unhealthy_and_a_restart_mends_it(engine: Engine) -> None:
+    container = users(engine)
+    os.kill(container.attrs["State"]["Pid"], signal.SIGSTOP)
+    healthy(container, "unhealthy")
     container.restart(timeout=0)
-    wait_until(lambda: health(container) == "healthy", what="a healthy container")
+    healthy(container)
 
 
-def test_containers_are_listed_by_label_name_and_status(client: docker.DockerClient) -> None:
-    users = create(client)
-    users.start()
-    stopped = sleeper(client)
-    assert {found.name for found in client.containers.list()} == {"shop-users-1"}
-    assert {found.name for found in client.containers.list(all=True)} == {"shop-users-1", "sleeper"}
-    by_labels: dict[str, str | list[str] | bool] = {"label": ["amend.enable=true", "com.docker.compose.service=users"]}
-    assert client.containers.list(filters=by_labels) == [users]
-    by_another = {**by_labels, "label": ["amend.enable", "com.docker.compose.service=x"]}
-    assert client.containers.list(filters=by_another) == []
-    assert client.containers.list(filters={"name": "^/shop-users-1$"}) == [users]
-    assert client.containers.list(filters={"name": "users"}) == [users]
-    assert client.containers.list(filters={"status": "created"}) == [stopped]
+def test_containers_are_listed_by_label_name_and_status(engine: Engine) -> None:
+    service, stopped = users(engine), script(engine, POLITE, "stopped")
+    containers = engine.client.containers
+    assert containers.list() == [service]
+    assert {found.name for found in containers.list(all=True)} == {"shop-users-1", "stopped"}
+    by_labels: dict[str, Any] = {"label": ["amend.enable=true", "com.docker.compose.service=users"]}
+    assert containers.list(filters=by_labels) == [service]
+    assert containers.list(filters={"label": ["amend.enable", "com.docker.compose.service=x"]}) == []
+    assert containers.list(filters={"name": "^/shop-users-1$"}) == [service]
+    assert containers.list(filters={"name": "users"}) == [service]
+    assert containers.list(filters={"status": "created"}) == [stopped]
+    assert containers.list(filters={"health": "healthy"}) == [service]
     with pytest.raises(APIError, match="filter"):
-        client.containers.list(filters={"colour": "red"})
+        containers.list(filters={"colour": "red"})
 
 
-def test_stop_and_start_say_when_there_is_nothing_to_do(client: docker.DockerClient) -> None:
-    container = sleeper(client)
-    api: Any = client.api
+def test_stop_and_start_say_when_there_is_nothing_to_do(engine: Engine) -> None:
+    container = script(engine, POLITE)
+    api: Any = engine.client.api
 
     def post(verb: str) -> int:
         url = f"{api.base_url}/v1.41/containers/{container.id}/{verb}"
-        return int(api.post(url, params={"t": 1}).status_code)
+        return int(api.post(url, params={"t": 5}).status_code)
 
-    assert [post("start"), post("start"), post("stop"), post("stop")] == [204, 304, 204, 304]
+    assert [post("start"), post("start")] == [204, 304]
+    until(container.logs, within=10, why="the script's first word")
+    assert [post("stop"), post("stop")] == [204, 304]
     container.reload()
     assert container.status == "exited"
-    assert container.attrs["State"]["ExitCode"] == 128 + signal.SIGTERM
+    assert container.attrs["State"]["ExitCode"] == 7
     assert container.attrs["State"]["FinishedAt"] > container.attrs["State"]["StartedAt"]
+    assert container.attrs["NetworkSettings"]["Networks"][NETWORK]["IPAddress"] == ""
 
 
-def test_a_process_that_ignores_the_request_to_end_is_killed_after_its_grace(
-    client: docker.DockerClient,
-) -> None:
-    container = client.containers.create("shop:1.0.0", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
-    container.start()
-    wait_until(lambda: "sh" in container.attrs["Path"], what="the shell")
+def test_a_process_that_ignores_the_request_to_end_is_killed_after_its_grace(engine: Engine) -> None:
+    container = running(engine, STUBBORN)
     container.stop(timeout=1)
     container.reload()
     assert container.attrs["State"]["ExitCode"] == 128 + signal.SIGKILL
 
 
-def test_wait_returns_the_exit_code(client: docker.DockerClient) -> None:
-    container = client.containers.create("shop:1.0.0", ["sh", "-c", "echo done; exit 3"])
+def test_wait_returns_the_exit_code(engine: Engine) -> None:
+    container = script(engine, "print('done'); raise SystemExit(3)")
     container.start()
     assert container.wait(timeout=10)["StatusCode"] == 3
     assert container.logs(tail=5) == b"done\n"
 
 
-def test_a_process_that_dies_is_seen_as_exited(client: docker.DockerClient) -> None:
-    container = sleeper(client)
-    container.start()
-    container.reload()
+def test_a_process_that_dies_is_seen_as_exited(engine: Engine) -> None:
+    container = running(engine)
     os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
 
     def exited() -> bool:
         container.reload()
         return bool(container.status == "exited")
 
-    wait_until(exited, what="the exit to be seen")
+    until(exited, within=10, why="the exit to be seen")
     assert container.attrs["State"]["Pid"] == 0
-
-
-def test_errors_are_those_of_docker(client: docker.DockerClient) -> None:
-    with pytest.raises(NotFound, match="No such container: nobody"):
-        client.containers.get("nobody")
-    with pytest.raises(ImageNotFound):
-        client.containers.create("nothing:1.0.0", ["true"])
-    running = sleeper(client)
-    with pytest.raises(APIError, match="is already in use by container") as conflict:
-        sleeper(client)
-    assert conflict.value.status_code == 409
-    running.start()
-    with pytest.raises(APIError, match="cannot remove a running container") as refusal:
-        running.remove()
+    with pytest.raises(APIError, match="is not running") as refusal:
+        container.kill()
     assert refusal.value.status_code == 409
-    missing = client.containers.create("shop:1.0.0", ["no-such-program"])
-    with pytest.raises(APIError, match="no-such-program"):
-        missing.start()
 
 
-def test_a_like_configured_container_joins_under_the_same_name(client: docker.DockerClient, bed: Bed) -> None:
-    network = client.networks.create("shop_default", labels={"com.docker.compose.project": "shop"})
-    api: Any = client.api
-    endpoint = {"Aliases": ["users"]}
-    first = api.create_container_from_config(
-        {
-            "Image": "shop:1.0.0",
-            "Cmd": ["python", "-m", "shop.users"],
-            "Labels": LABELS,
-            "ExposedPorts": {f"{PORT}/tcp": {}},
-            "HostConfig": {"NetworkMode": "shop_default"},
-            "NetworkingConfig": {"EndpointsConfig": {"shop_default": endpoint}},
-        },
-        "shop-users-1",
-    )
-    api.start(first["Id"])
-    model = api.inspect_container(first["Id"])
-    second = api.create_container_from_config(
-        {
-            **model["Config"],
-            "Image": model["Image"],
-            "HostConfig": model["HostConfig"],
-            "NetworkingConfig": {"EndpointsConfig": {"shop_default": endpoint}},
-        },
-        "shop-users-2",
-    )
-    api.start(second["Id"])
-    copy = api.inspect_container(second["Id"])
-    assert copy["Config"] == {**model["Config"], "Image": model["Image"]}
-    addresses = {each["NetworkSettings"]["Networks"]["shop_default"]["IPAddress"] for each in (model, copy)}
-    assert len(addresses) == 2
-    urls = [f"http://{address}:{PORT}/health" for address in addresses]
-    wait_until(lambda: all(answers(url) for url in urls), what="both to answer")
-    named = [line.split()[0] for line in (bed.state / "hosts").read_text().splitlines() if line.endswith(" users")]
-    assert set(named) == addresses
-    with pytest.raises(APIError, match="active endpoints"):
-        network.remove()
-    api.remove_container(second["Id"], force=True)
-    api.rename(first["Id"], "shop-users-one")
-    assert [found.name for found in client.containers.list(all=True)] == ["shop-users-one"]
-
-
-def test_images_are_those_it_was_given(client: docker.DockerClient) -> None:
-    assert {tag for image in client.images.list() for tag in image.tags} == {"shop:1.0.0", "shop:1.1.0"}
-    assert client.images.get("shop:1.0.0").id != client.images.get("shop:1.1.0").id
+def test_errors_are_those_of_docker(engine: Engine) -> None:
+    with pytest.raises(NotFound, match="No such container: nobody"):
+        engine.client.containers.get("nobody")
     with pytest.raises(ImageNotFound):
-        client.images.get("shop:9")
+        engine.create("true", name="imageless", image="nothing:1.0.0")
+    busy = running(engine)
+    with pytest.raises(APIError, match="is already in use by container") as conflict:
+        script(engine, POLITE)
+    assert conflict.value.status_code == 409
+    with pytest.raises(APIError, match="cannot remove a running container") as refusal:
+        busy.remove()
+    assert refusal.value.status_code == 409
+    with pytest.raises(APIError, match="no-such-program"):
+        engine.create("no-such-program", name="programless").start()
+    with pytest.raises(APIError, match="active endpoints"):
+        engine.client.networks.get(NETWORK).remove()
+
+
+def test_a_like_configured_container_joins_under_the_same_name(engine: Engine) -> None:
+    model = users(engine).attrs
+    made = engine.create(
+        *model["Config"]["Cmd"],
+        **{**model["Config"], "Image": model["Image"], "HostConfig": model["HostConfig"]},
+        name="shop-users-2",
+        image=model["Image"],
+    )
+    made.start()
+    healthy(made)
+    kept = ("Cmd", "Env", "Labels", "ExposedPorts", "Healthcheck", "WorkingDir")
+    assert {key: made.attrs["Config"][key] for key in kept} == {key: model["Config"][key] for key in kept}
+    first = engine.client.containers.get("shop-users-1")
+    assert address(first) != address(made)
+    assert "service" in made.attrs["NetworkSettings"]["Networks"][NETWORK]["Aliases"]
+    assert answers(f"{address(first)}/health")
+    assert answers(f"{address(made)}/health")
+    made.remove(force=True)
+    first.rename("shop-users-one")
+    assert [found.name for found in engine.client.containers.list(all=True)] == ["shop-users-one"]
+
+
+def test_a_client_that_is_too_new_is_refused(process_engine: ProcessEngine) -> None:
+    newer = docker.DockerClient(base_url=f"unix://{process_engine.socket}", version="1.45")
+    with pytest.raises(APIError, match=r"client version 1\.45 is too new. Maximum supported API version is 1\.41"):
+        newer.containers.list()
+    newer.close()
+
+
+def test_a_bad_version_outlives_a_restart(process_engine: ProcessEngine) -> None:
+    client = process_engine.connect()
+    client.networks.create(NETWORK)
+    container = users(Engine(client), image=BROKEN_IMAGE)
+    container.restart(timeout=5)
+    healthy(container)
+    assert requests.get(f"{address(container)}/users/1", timeout=5).status_code == 500
+    client.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_no_child_outlives_the_engine(bed: Bed, number: signal.Signals) -> None:
-    containers = [sleeper(bed.client, name) for name in ("one", "two")]
-    for container in containers:
-        container.start()
-        container.reload()
-    pids = [container.attrs["State"]["Pid"] for container in containers]
-    assert all(alive(pid) for pid in pids)
-    bed.process.send_signal(number)
-    bed.process.wait(10)
-    wait_until(lambda: not any(alive(pid) for pid in pids), what="the children's end")
+def test_no_child_outlives_the_engine(process_engine: ProcessEngine, number: signal.Signals) -> None:
+    client = process_engine.connect()
+    client.networks.create(NETWORK)
+    children = [running(Engine(client), name=name) for name in ("one", "two")]
+    pids = [child.attrs["State"]["Pid"] for child in children]
+    assert all(is_running(pid) for pid in pids)
+    os.kill(process_engine.pid, number)
+    until(lambda: not any(is_running(pid) for pid in pids), within=10, why="the children's end")
+    until(lambda: not process_engine.running, within=10, why="the engine's own end")
+    client.close()

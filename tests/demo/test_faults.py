@@ -1,20 +1,25 @@
 """Faults are what the demo breaks the shop with: each must break it, and each must be mended by asking."""
 
+from collections.abc import Iterator
+
 import pytest
 import requests
 
-from .conftest import PORT, Bed, answers, wait_until
+from tests.bed.processes import answers, until
+from tests.demo.conftest import NETWORK, Engine, ProcessEngine, address
 
 
 @pytest.fixture
-def users(bed: Bed) -> str:
-    container = bed.client.containers.create("shop:1.0.0", ["python", "-m", "shop.users"], name="users")
+def users(process_engine: ProcessEngine) -> Iterator[str]:
+    """The URL of one service of the shop."""
+    client = process_engine.connect()
+    client.networks.create(NETWORK)
+    container = Engine(client).create("python", "-m", "shop.users", name="users")
     container.start()
-    container.reload()
-    address = container.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
-    url = f"http://{address}:{PORT}"
-    wait_until(lambda: answers(f"{url}/health"), what="users to answer")
-    return url
+    url = address(container)
+    until(lambda: answers(f"{url}/health"), within=15, why="users does not answer")
+    yield url
+    client.close()
 
 
 def inject(users: str, faults: object) -> requests.Response:
@@ -45,7 +50,8 @@ def test_errors_strike_as_often_as_asked_and_stop_when_asked(users: str) -> None
 def test_a_leak_grows_the_resident_memory(users: str) -> None:
     before = sample(users, "process_resident_memory_bytes ")
     inject(users, {"leak": 50})
-    wait_until(lambda: sample(users, "process_resident_memory_bytes ") > before + 20 * 1024 * 1024, what="20 MiB more")
+    enough = before + 20 * 1024 * 1024
+    until(lambda: sample(users, "process_resident_memory_bytes ") > enough, within=15, why="it does not grow")
 
 
 def test_scrapes_and_health_checks_are_no_business_requests(users: str) -> None:
