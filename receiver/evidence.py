@@ -11,7 +11,7 @@ from typing import Any
 
 import promql_parser as promql
 
-from receiver.prometheus import Rule
+from receiver.prometheus import Rule, Sample
 
 COMPARISONS = {">", ">=", "<", "<=", "==", "!="}
 DEEPEST = 12  #: recording rules that read recording rules
@@ -30,6 +30,14 @@ class Comparison:
 def first_comparison(expr: str) -> Comparison | None:
     """Where an expression decides: the leftmost comparison; None when there is none to be found."""
     return _comparison(promql.parse(expr), ())
+
+
+def holds(samples: Sequence[Sample], expr: str) -> bool:
+    """Whether an answer means yes: a filter that let something through, or a number other than 0."""
+    usable = [sample for sample in samples if sample.usable]
+    if first_comparison(expr) is not None:
+        return bool(usable)
+    return any(sample.value != 0 for sample in usable)
 
 
 def _comparison(node: Any, filters: tuple[str, ...]) -> Comparison | None:

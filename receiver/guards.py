@@ -5,57 +5,22 @@ cannot be evaluated, which is a no as well. Those of the ledger are asked again 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 
+from receiver.case import Case, World
 from receiver.condition import NoNumber
-from receiver.evidence import first_comparison
-from receiver.playbook import Playbook, Target
-from receiver.prometheus import Prometheus
+from receiver.evidence import first_comparison, holds
+from receiver.playbook import Target
 from receiver.render import Unrenderable
-from receiver.run import Episode, Reason, Refusal, Run
-from receiver.settings import Limits
-from receiver.store import Ledger, episodes, runs
+from receiver.run import Reason, Refusal
+from receiver.store import episodes, runs
 from receiver.targets import Platform
-from receiver.verify import holds
-from receiver.workload import Workload
 
 SOON = timedelta(seconds=5)  #: until a lock is tried again, unless its holder wakes us before
 LATER = timedelta(seconds=30)  #: until something outside is asked again
-
-
-@dataclass
-class Case:
-    """What is to be decided, and what the guards find out on the way."""
-
-    run: Run
-    episode: Episode
-    playbook: Playbook
-    now: datetime
-    context: Mapping[str, Any]  #: the names that templates may use
-    workload: Workload | None = None
-    platform: Platform | None = None
-
-    @property
-    def key(self) -> str:
-        """What lock, cooldown and limits go by: the workload, or the playbook where there is none."""
-        return self.workload.key if self.workload else f"playbook/{self.playbook.name}"
-
-    def refuse(self, reason: Reason, detail: str, *, retry_in: timedelta | None = None) -> Refusal:
-        return Refusal(reason, detail, retry_at=self.now + retry_in if retry_in else None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """What guards may ask."""
-
-    ledger: Ledger
-    platforms: Mapping[tuple[str, str], Platform]  #: by kind and name
-    prometheus: Prometheus | None
-    limits: Limits
 
 
 class Guard(Protocol):

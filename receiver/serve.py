@@ -24,8 +24,8 @@ from receiver import logs, metrics, settings
 from receiver.actions import ACTIONS, VERBS
 from receiver.alertmanager import Alertmanager
 from receiver.audit import Kind
+from receiver.case import World
 from receiver.errors import ConfigError, ConfigErrors
-from receiver.guards import World
 from receiver.identity import Windows
 from receiver.matching import Matching
 from receiver.outbound import Outbound
@@ -35,7 +35,6 @@ from receiver.prometheus import Prometheus
 from receiver.store import Ledger
 from receiver.store.log import Log
 from receiver.targets import PLATFORMS, Platform
-from receiver.verify import Verifier
 from receiver.web import Doors, create_app
 from receiver.worker import Worker
 
@@ -161,21 +160,18 @@ class Service:
 
     def _worker(self) -> Worker:
         configured = self.configured
-        pipeline = Pipeline(
-            world=World(
-                ledger=self.ledger,
-                platforms=self.platforms,
-                prometheus=self.prometheus,
-                limits=configured.limits,
-            ),
+        world = World(
+            ledger=self.ledger,
             log=self.audit,
             clock=now,
-            playbooks=lambda: self.playbooks.by_name,
+            platforms=self.platforms,
+            prometheus=self.prometheus,
+            limits=configured.limits,
             outbound=self.outbound,
             receivers={receiver.name: receiver for receiver in configured.receivers},
-            verifier=Verifier(self.prometheus),
             external_url=configured.server.external_url,
         )
+        pipeline = Pipeline(world, lambda: self.playbooks.by_name)
         windows = Windows(reopen=configured.identity.reopen_window)
         return Worker(
             ledger=self.ledger,

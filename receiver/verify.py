@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from receiver import conventions as names
 from receiver.errors import AmendError
-from receiver.evidence import Comparison, first_comparison, frozen, raw_selectors
+from receiver.evidence import Comparison, first_comparison, frozen, holds, raw_selectors
 from receiver.playbook import Verify
 from receiver.prometheus import Prometheus, Rule, Sample
 from receiver.run import Episode, Outcome
@@ -250,14 +250,6 @@ def alerting_rule(rules: Sequence[Rule], labels: Mapping[str, str]) -> Rule | No
         and all("{{" in value or labels.get(name) == value for name, value in rule.labels.items())
     ]
     return max(fitting, key=lambda rule: len(rule.labels), default=None)
-
-
-def holds(samples: Sequence[Sample], expr: str) -> bool:
-    """Whether an answer means yes: a filter that let something through, or a number other than 0."""
-    usable = [sample for sample in samples if sample.usable]
-    if first_comparison(expr) is not None:
-        return bool(usable)
-    return any(sample.value != 0 for sample in usable)
 
 
 def _health(workload: Workload | None) -> Look:

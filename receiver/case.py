@@ -1,0 +1,108 @@
+"""A run that is being worked on, and the world it is worked on in: what every stage of the pipeline is handed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from receiver.audit import Kind
+from receiver.conventions import NUMBERS
+from receiver.outbound import Outbound
+from receiver.playbook import Playbook
+from receiver.prometheus import Prometheus
+from receiver.render import Names
+from receiver.run import Episode, Reason, Refusal, Run
+from receiver.settings import Limits, Receiver
+from receiver.store import Ledger
+from receiver.store.log import Log
+from receiver.targets import Platform
+from receiver.workload import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """All that is outside of a run: the store, the platforms, Prometheus, the clock."""
+
+    ledger: Ledger
+    log: Log
+    clock: Callable[[], datetime]
+    platforms: Mapping[tuple[str, str], Platform]  #: by kind and name
+    prometheus: Prometheus | None
+    limits: Limits
+    outbound: Outbound
+    receivers: Mapping[str, Receiver]
+    external_url: str = ""
+
+    def tell(self, connection: sa.Connection, run: Run, kind: Kind, data: Mapping[str, Any]) -> None:
+        """Write a row about a run to the audit log, in the transaction of what it tells."""
+        whole = {"playbook": run.playbook, **data}
+        self.log.append(connection, kind, at=self.clock(), data=whole, episode_id=run.episode_id, run_id=run.id)
+
+    def link(self, run: Run) -> str:
+        """Where people read about a run; empty without an external_url."""
+        return f"{self.external_url.rstrip('/')}/runs/{run.id}" if self.external_url else ""
+
+
+@dataclass
+class Case:
+    """What is to be decided, and what the guards find out on the way."""
+
+    run: Run
+    episode: Episode
+    playbook: Playbook
+    now: datetime
+    link: str = ""
+    workload: Workload | None = None
+    platform: Platform | None = None
+
+    @property
+    def key(self) -> str:
+        """What lock, cooldown and limits go by: the workload, or the playbook where there is none."""
+        return self.workload.key if self.workload else f"playbook/{self.playbook.name}"
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The names that a playbook's templates may use."""
+        return {
+            "labels": Names(self.episode.labels),
+            "annotations": Names(self.episode.annotations),
+            "playbook": Names({"name": self.playbook.name, "description": self.playbook.description}),
+            "run": Names(
+                {"id": self.run.id, "attempt": self.run.attempt, "outcome": self.run.outcome, "link": self.link}
+            ),
+            "target": Names(self._target()),
+            **{name: self.episode.annotations.get(name, "") for name in NUMBERS},
+        }
+
+    def target(self) -> dict[str, Any] | None:
+        """The workload as it was found, for the ledger."""
+        workload = self.workload
+        if workload is None:
+            return None
+        return {
+            "key": workload.key,
+            "name": str(workload),
+            "uid": workload.uid,
+            "replicas": workload.replicas,
+            "ready": workload.ready,
+            "version": workload.version,
+            "healthy": workload.healthy,
+        }
+
+    def _target(self) -> dict[str, Any]:
+        workload = self.workload
+        if workload is None:
+            return {"name": self.playbook.name, "kind": "playbook", "namespace": "", "key": self.key}
+        return {
+            "name": workload.name,
+            "kind": workload.selector.kind,
+            "namespace": workload.selector.scope or "",
+            "key": workload.key,
+            "replicas": workload.replicas,
+            "ready": workload.ready,
+        }
+
+    def refuse(self, reason: Reason, detail: str, *, retry_in: timedelta | None = None) -> Refusal:
+        return Refusal(reason, detail, retry_at=self.now + retry_in if retry_in else None)

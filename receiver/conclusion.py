@@ -1,0 +1,140 @@
+"""The end of a run: its outcome written down, then the next attempt, or `on_failure` when nothing helped.
+
+The pipeline calls it once the steps failed or the verification gave its verdict.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from receiver import metrics
+from receiver.actions import ACTIONS
+from receiver.audit import Kind
+from receiver.case import Case, World
+from receiver.decision import ask
+from receiver.execution import Execution, Planned, plan
+from receiver.guards import MinHealthy, RateLimit
+from receiver.run import Outcome, Reason, Refusal, Run, Status
+from receiver.store import episodes, runs
+from receiver.verify import Verdict
+
+log = structlog.get_logger(__name__)
+
+MISSED = frozenset({Outcome.NOT_FIXED, Outcome.FAILED, Outcome.UNKNOWN})
+"""Outcomes after which something more is to be done, unless the alert has ended anyway."""
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """Ends runs."""
+
+    world: World
+    execution: Execution
+
+    async def conclude(
+        self,
+        run: Run,
+        case: Case,
+        verdict: Verdict,
+        *,
+        state: Mapping[str, Any] | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """Write down the outcome and see to what follows; `quiet` when the alert was seen to have ended."""
+        playbook = case.playbook
+        missed = verdict.outcome in MISSED and not quiet
+        again = missed and run.attempt < playbook.max_attempts.count
+        gives_up = missed and not again and bool(playbook.on_failure)
+        now = self.world.clock()
+        state = dict(state or run.state)
+        told = {"outcome": verdict.outcome, "detail": verdict.why, "evidence": state.get("watch")}
+
+        def write(connection: sa.Connection) -> Run:
+            self.world.tell(connection, run, Kind.FINISHED, told)
+            finished = runs.change(
+                connection,
+                run,
+                at=now,
+                keep=gives_up,
+                status=Status.ACTING if gives_up else Status.DONE,
+                outcome=verdict.outcome,
+                detail=verdict.why,
+                finished_at=None if gives_up else now,
+                wake_at=now if gives_up else None,
+                state={**state, "phase": "on_failure"} if gives_up else state,
+            )
+            if again:
+                self._try_again(connection, run, case)
+            if not gives_up:
+                runs.wake_locked(connection, case.key, at=now)
+            return finished
+
+        finished = await self.world.ledger.write(write)
+        metrics.RUNS.labels(playbook=playbook.name, outcome=verdict.outcome).inc()
+        log.info("finished", run=run.id, playbook=run.playbook, outcome=str(verdict.outcome), detail=verdict.why)
+        if gives_up:
+            await self.on_failure(finished, case)
+        else:
+            _no_longer_in_progress(case)
+
+    async def on_failure(self, run: Run, case: Case) -> None:
+        """The steps for when nothing helped: once per episode, and each at most once."""
+        case.run = run
+        begun = {step.position for step in run.steps if step.phase == "on_failure"}
+        if await self.world.ledger.write(lambda c: episodes.claim_failure(c, run.episode_id, run.id)):
+            for position in range(len(case.playbook.on_failure)):
+                if position not in begun:
+                    await self._on_failure_step(run, case, position)
+        now = self.world.clock()
+        # A run that was refused because the attempts are used up stays a refused one.
+        final = Status.SKIPPED if run.status is Status.SKIPPED else Status.DONE
+
+        def write(connection: sa.Connection) -> None:
+            finished_at = now if final is Status.DONE else None
+            runs.change(connection, run, at=now, status=final, wake_at=None, finished_at=finished_at)
+            runs.wake_locked(connection, case.key, at=now)
+
+        await self.world.ledger.write(write)
+        _no_longer_in_progress(case)
+
+    async def _on_failure_step(self, run: Run, case: Case, position: int) -> None:
+        """One that cannot be done does not keep the others from being done: people must hear of it."""
+        try:
+            planned = await self._may(case, position)
+        except Refusal as no:
+            verb = case.playbook.on_failure[position].verb
+            told = {"phase": "on_failure", "position": position, "verb": verb, "reason": no.reason, "error": no.detail}
+            await self.world.ledger.write(lambda c: self.world.tell(c, run, Kind.STEP_FAILED, told))
+            return
+        await self.execution.carry_out(run, case, planned)
+
+    async def _may(self, case: Case, position: int) -> Planned:
+        """The step, filled in; Refusal when it would touch the workload and may not."""
+        case.now = self.world.clock()
+        if ACTIONS[case.playbook.on_failure[position].verb].changes_target:
+            if case.run.status is not Status.ACTING:
+                raise case.refuse(Reason.LOCKED, "this run does not have the workload's lock")
+            for guard in (RateLimit(), MinHealthy()):
+                await ask(guard.name, guard.check(case, self.world), case)
+        return plan(case, case.playbook.on_failure, phase="on_failure")[position]
+
+    def _try_again(self, connection: sa.Connection, run: Run, case: Case) -> None:
+        now = self.world.clock()
+        runs.create(
+            connection,
+            episode_id=run.episode_id,
+            playbook=run.playbook,
+            attempt=run.attempt + 1,
+            mode=run.mode,
+            at=now,
+            wake_at=now + case.playbook.cooldown,
+        )
+
+
+def _no_longer_in_progress(case: Case) -> None:
+    labels = (case.playbook.name, case.key)
+    metrics.IN_PROGRESS.labels(*labels).set(0)
+    metrics.IN_PROGRESS.remove(*labels)

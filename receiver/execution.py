@@ -1,0 +1,152 @@
+"""Carrying out steps: the intent on disk before the call, what came of it after, and each step at most once.
+
+The pipeline calls it for a playbook's steps, the conclusion for those of `on_failure`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+import stamina
+import structlog
+from pydantic import BaseModel
+
+from receiver import metrics
+from receiver.actions import ACTIONS
+from receiver.actions.scene import Scene
+from receiver.audit import Kind
+from receiver.case import Case, World
+from receiver.errors import Permanent, Temporary, Uncertain
+from receiver.notifiers import notify
+from receiver.notifiers.notice import Notice
+from receiver.playbook import Step
+from receiver.render import Unrenderable
+from receiver.run import Reason, Run, StepStatus
+from receiver.store import runs
+
+log = structlog.get_logger(__name__)
+
+SETTLE = 2.0  #: seconds that an action gets to give up by itself after its time-out
+AGAIN = timedelta(seconds=30)  #: until a step that could not be filled in is tried again
+
+KINDS = {
+    StepStatus.DONE: Kind.STEP_DONE,
+    StepStatus.FAILED: Kind.STEP_FAILED,
+    StepStatus.UNKNOWN: Kind.STEP_UNKNOWN,
+}
+
+stamina.instrumentation.set_on_retry_hooks([])  # a retry is told by the step's own record
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step with its arguments filled in, and its place among the others."""
+
+    step: Step
+    arguments: BaseModel
+    phase: str
+    position: int
+
+    def shown(self) -> dict[str, Any]:
+        return {"verb": self.step.verb, "arguments": self.arguments.model_dump(mode="json", exclude_unset=True)}
+
+
+def plan(case: Case, steps: Sequence[Step], *, phase: str) -> list[Planned]:
+    """Every step's arguments, filled in before the first is carried out; Refusal when one cannot be."""
+    context = case.context
+    try:
+        return [Planned(step, step.arguments(context), phase, position) for position, step in enumerate(steps)]
+    except Unrenderable as error:
+        raise case.refuse(Reason.GUARD_ERROR, f"a step cannot be filled in: {error}", retry_in=AGAIN) from error
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The hands of the pipeline."""
+
+    world: World
+
+    def intend(self, connection: sa.Connection, run: Run, case: Case, planned: Planned) -> None:
+        """Write down that a step is about to be carried out; the database refuses a second time."""
+        now = self.world.clock()
+        runs.intend(connection, run, phase=planned.phase, position=planned.position, at=now, **planned.shown())
+        place = {"phase": planned.phase, "position": planned.position, "target": case.target()}
+        self.world.tell(connection, run, Kind.INTENT, {**place, **planned.shown()})
+
+    async def carry_out(
+        self, run: Run, case: Case, planned: Planned, *, intended: bool = False
+    ) -> tuple[StepStatus, str]:
+        """Do one step, and write down before and after; what came of it, and the error in words."""
+        world, verb = self.world, planned.step.verb
+        if not intended:
+            await world.ledger.write(partial(self.intend, run=run, case=case, planned=planned))
+        began = world.clock()
+        status, result, error = await self._do(case, planned)
+        platform = case.workload.selector.platform if case.workload and ACTIONS[verb].changes_target else ""
+        metrics.ACTIONS.labels(action=verb, platform=platform, result=status).inc()
+        metrics.ACTION_SECONDS.labels(action=verb).observe((world.clock() - began).total_seconds())
+        data = {
+            "phase": planned.phase,
+            "position": planned.position,
+            "verb": verb,
+            "target": case.target(),
+            "result": result,
+            "error": error,
+        }
+
+        def write(connection: sa.Connection) -> None:
+            runs.conclude(
+                connection,
+                run,
+                phase=planned.phase,
+                position=planned.position,
+                status=status,
+                at=world.clock(),
+                result=result,
+                error=error,
+            )
+            world.tell(connection, run, KINDS[status], data)
+
+        try:
+            await world.ledger.write(write)
+        except runs.Superseded:
+            # We were away too long, and another process has told of this run: add what we know, change nothing.
+            late = {**data, "status": status}
+            await world.ledger.write(lambda connection: world.tell(connection, run, Kind.LATE_EFFECT, late))
+            raise
+        log.info("step", run=run.id, playbook=run.playbook, verb=verb, target=case.key, status=str(status), error=error)
+        return status, error
+
+    async def _do(self, case: Case, planned: Planned) -> tuple[StepStatus, Mapping[str, Any], str]:
+        action = ACTIONS[planned.step.verb]
+        within = planned.step.timeout.total_seconds()
+        scene = Scene(
+            workload=case.workload,
+            platform=case.platform,
+            within=planned.step.timeout,
+            outbound=self.world.outbound,
+            notify=partial(self._notify, case),
+        )
+        again = (Temporary, Uncertain) if action.idempotent else (Temporary,)
+        try:
+            async with asyncio.timeout(within + SETTLE):
+                async for attempt in stamina.retry_context(on=again, attempts=4, timeout=within, wait_initial=0.2):
+                    with attempt:
+                        return StepStatus.DONE, dict(await action(planned.arguments, scene)), ""
+        except (Temporary, Permanent) as error:
+            return StepStatus.FAILED, {}, str(error)
+        except Uncertain as error:
+            return StepStatus.UNKNOWN, {}, str(error)
+        except TimeoutError:
+            return StepStatus.UNKNOWN, {}, f"no answer within {within:g}s"
+        raise AssertionError("the loop returns or raises")
+
+    async def _notify(self, case: Case, name: str, message: str) -> Mapping[str, Any]:
+        run = case.run
+        about = {"id": run.id, "playbook": run.playbook, "attempt": run.attempt, "target": case.key}
+        notice = Notice(message=message, link=self.world.link(run), run=about, labels=case.episode.labels)
+        return await notify(self.world.receivers.get(name), notice, self.world.outbound)
