@@ -10,15 +10,29 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Write detection rules from specs, and test them.")
+# Without rich, whose import alone costs more than `--help` may take.
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Write detection rules from specs, and test them.",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 _Out = Annotated[Path, typer.Option(help="Where the rule files and their unit tests are.")]
 
+_GENERATE_EXAMPLES = """\b
+Examples:
+  amend rules generate
+  amend rules generate --check        in CI: is what is committed up to date?
+  amend rules generate --specs my/specs --out /etc/prometheus/amend"""
 
-@app.command(
-    epilog="Examples: amend rules generate · amend rules generate --check · "
-    "amend rules generate --specs my/specs --out /etc/prometheus/amend"
-)
+_TEST_EXAMPLES = """\b
+Examples:
+  amend rules test
+  amend rules test --promtool /opt/prometheus/promtool"""
+
+
+@app.command(epilog=_GENERATE_EXAMPLES)
 def generate(
     specs: Annotated[Path, typer.Option(help="The folder of spec files (*.yml).")] = Path("rules/specs"),
     out: _Out = Path("rules/generated"),
@@ -54,7 +68,7 @@ def generate(
         raise typer.Exit(1)
 
 
-@app.command("test", epilog="Examples: amend rules test · amend rules test --promtool /opt/prometheus/promtool")
+@app.command("test", epilog=_TEST_EXAMPLES)
 def run_tests(
     out: _Out = Path("rules/generated"),
     promtool: Annotated[

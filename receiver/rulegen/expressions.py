@@ -62,6 +62,22 @@ def labels_of(tree: promql.Expr) -> Labels:
     return Labels()
 
 
+def speaks_alone(tree: promql.Expr) -> bool:
+    """Whether the result may hold samples even while no metric has any, as in `sum(x) or vector(0)`."""
+    match tree:
+        case promql.NumberLiteral():
+            return True
+        case promql.ParenExpr() | promql.UnaryExpr() | promql.AggregateExpr() | promql.SubqueryExpr():
+            return speaks_alone(tree.expr)
+        case promql.Call():
+            vectors = [each for each in tree.args if not isinstance(each, promql.StringLiteral)]
+            return tree.func.name.startswith("absent") or all(speaks_alone(each) for each in vectors)
+        case promql.BinaryExpr():
+            sides = (speaks_alone(tree.lhs), speaks_alone(tree.rhs))
+            return any(sides) if str(tree.op) == "or" else sides[0] if str(tree.op) == "unless" else all(sides)
+    return False
+
+
 def _is_scalar(tree: promql.Expr) -> bool:
     match tree:
         case promql.NumberLiteral():

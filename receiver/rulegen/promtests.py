@@ -17,13 +17,13 @@ from receiver.conventions import BAND_MEAN, ONLY_IF, VALUE, ZSCORE
 from receiver.durations import format_duration
 from receiver.rulegen import BANDS
 from receiver.rulegen.alerts import static_labels, with_words
-from receiver.rulegen.promql import number, series
+from receiver.rulegen.expressions import parse, speaks_alone
+from receiver.rulegen.promql import number
 from receiver.rulegen.rules import Group, folded, quoted
 from receiver.rulegen.spec import Detector, Spec
 from receiver.rulegen.watched import judged_on
 
 LEVEL = 100.0  #: the usual level of every test
-WAVES = 20  #: how often a quiet series goes down and up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +49,18 @@ class _Case:
 def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str:
     """The whole test file of a spec; `groups` are those of its rule file, in its order."""
     tick = tick_of(spec)
-    timelines = [_Timeline(spec, detector, tick) for detector in spec.detectors]
+    told = [_Timeline(spec, detector, tick) for detector in spec.detectors if not _cannot_be_fed(detector)]
     # One test of all detectors rather than one each: promtool evaluates every rule of the file in every test.
-    tests = [
-        _test("a spike fires, with its numbers, and neither before nor after", [t.spike() for t in timelines]),
-        _test("nothing is judged while too little is known", [t.cold() for t in timelines]),
-    ]
-    flat = [t.flat() for t in timelines if t.band.forgives_small]
-    if flat:
-        tests.append(_test("a flat series, and differences below min_deviation, are left alone", flat))
-    idle = [t.idle() for t in timelines if t.detector.only_if is not None]
-    if idle:
-        tests.append(_test("nothing is judged while only_if does not hold", idle))
+    tests = {
+        "a spike fires, with its numbers, and neither before nor after": [each.spike() for each in told],
+        "nothing is judged while too little is known": [each.cold() for each in told],
+        "a flat series, and differences below min_deviation, are left alone": [
+            each.flat() for each in told if each.band.forgives_small
+        ],
+        "nothing is judged while only_if does not hold": [
+            each.idle() for each in told if each.detector.only_if is not None
+        ],
+    }
     return "\n".join(
         (
             *header,
@@ -70,11 +70,21 @@ def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str
             "group_eval_order:  # else promtool shuffles them",
             *(f"- {group.name}" for group in groups),
             "",
+            *(_excuse(detector) for detector in spec.detectors if _cannot_be_fed(detector)),
             "tests:",
-            *(line for test in tests for line in ("", test)),
+            *(line for name, cases in tests.items() if cases for line in ("", _test(name, cases))),
             "",
         )
     )
+
+
+def _cannot_be_fed(detector: Detector) -> bool:
+    """Its value rule speaks without any metric, under the very labels that a test would feed."""
+    return not detector.by and speaks_alone(parse(detector.expr))
+
+
+def _excuse(detector: Detector) -> str:
+    return f"# {detector.name} has no test: its expr gives a sample even without metrics, and cannot be fed another."
 
 
 def tick_of(spec: Spec) -> timedelta:
@@ -93,12 +103,12 @@ class _Timeline:
         self.small = max(detector.absolute, detector.relative * LEVEL)
         self.wobble = max(1.0, self.small, self.small / min(detector.severity.values()))
         self.sign = -1 if detector.direction == "below" else 1
-        self.high = LEVEL + self.sign * 2 * self.wobble * max(detector.severity.values())
+        self.high = LEVEL + self.sign * 5 * self.wobble * max(detector.severity.values())
         self.hold = math.ceil(detector.hold / tick)
         self.away = self.band.offset(detector) // tick
-        half = math.ceil((self.away + detector.min_samples) / (2 * WAVES)) + 1
+        half = max(1, detector.min_samples // 8)  # quick enough for the very first band to know both sides
         wave = [LEVEL - self.wobble] * half + [LEVEL + self.wobble] * half
-        self.quiet = wave * WAVES
+        self.quiet = wave * (math.ceil((self.away + detector.min_samples) / len(wave)) + 1)
 
     def spike(self) -> _Case:
         start = len(self.quiet)
@@ -197,15 +207,19 @@ def _notation(values: Sequence[float]) -> str:
 
 
 def _input(metric: str, detector: Detector, labels: Iterable[str], values: str) -> str:
-    known = _labels(detector)
-    own = "".join(f',{label}="{known[label]}"' for label in labels)
     return "\n".join(
         (
-            f"  - series: '{metric}{{detector=\"{detector.name}\"{own}}}'",
+            f"  - series: '{_fed(metric, detector, labels)}'",
             "    values: >-",
             indent(folded(values), "      "),
         )
     )
+
+
+def _fed(metric: str, detector: Detector, labels: Iterable[str]) -> str:
+    known = _labels(detector)
+    own = "".join(f',{label}="{known[label]}"' for label in labels)
+    return f'{metric}{{detector="{detector.name}"{own}}}'
 
 
 def _alert_check(case: _Case, check: _Check) -> str:
@@ -230,7 +244,7 @@ def _count_checks(case: _Case, check: _Check) -> Iterable[str]:
         if metric:
             yield "\n".join(
                 (
-                    f"  - expr: 'count({series(metric, case.detector.name)})'",
+                    f"  - expr: 'count({_fed(metric, case.detector, case.detector.by)})'",
                     f"    eval_time: {format_duration(check.at * case.tick)}",
                     f"    exp_samples: {expected}",
                 )

@@ -88,8 +88,10 @@ def file_text(header: Iterable[str], groups: Iterable[Group]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A YAML scalar that means exactly this text: a JSON string is one, whatever it holds."""
-    return json.dumps(text, ensure_ascii=False)
+    """A YAML scalar that means exactly this text."""
+    if '"' in text and text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML scalar, whatever it holds
 
 
 def folded(text: str, width: int = 100) -> str:
