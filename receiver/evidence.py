@@ -4,7 +4,7 @@ Verification asks for these so that an empty answer is never taken for a healthy
 as text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,6 @@ import promql_parser as promql
 from receiver.prometheus import Rule, Sample
 
 COMPARISONS = {">", ">=", "<", "<=", "==", "!="}
-DEEPEST = 12  #: recording rules that read recording rules
 
 
 @dataclass(frozen=True)
@@ -64,25 +63,54 @@ def _selectors_side(node: Any) -> str:
     return text
 
 
-def raw_selectors(expr: str, rules: Sequence[Rule]) -> list[str]:
-    """The selectors of scraped series behind an expression, found through any recording rules."""
-    found: dict[str, None] = {}
-    seen: set[str] = set()
+@dataclass(frozen=True)
+class Sources:
+    """Which scraped series an expression needs to have: all of these, or any of them."""
 
-    def follow(text: str, depth: int) -> None:
-        for selector in _vector_selectors(promql.parse(text)):
-            key = _now(selector)
-            if key in seen or depth > DEEPEST:
-                continue
-            seen.add(key)
-            sources = [rule for rule in rules if rule.kind == "recording" and _may_read(selector, rule)]
-            for rule in sources:
-                follow(rule.expr, depth + 1)
-            if not sources:
-                found[key] = None
+    parts: tuple["Sources | str", ...]
+    any: bool = False
 
-    follow(expr, 0)
-    return list(found)
+    def selectors(self) -> Iterator[str]:
+        for part in self.parts:
+            if isinstance(part, str):
+                yield part
+            else:
+                yield from part.selectors()
+
+
+def sources(expr: str, rules: Sequence[Rule]) -> Sources:
+    """The selectors of scraped series behind an expression, found through any recording rules.
+
+    Of what `or` joins any side will do: an error counter that has not counted yet has no series.
+    """
+    return _sources(promql.parse(expr), rules, frozenset())
+
+
+def _sources(node: Any, rules: Sequence[Rule], above: frozenset[str]) -> Sources:
+    if isinstance(node, promql.MatrixSelector):
+        return _sources(node.vector_selector, rules, above)
+    if isinstance(node, promql.VectorSelector):
+        return _selector_sources(node, rules, above)
+    if isinstance(node, promql.BinaryExpr):
+        operator = str(node.op)
+        if operator == "unless":
+            return _sources(node.lhs, rules, above)
+        sides = (_sources(node.lhs, rules, above), _sources(node.rhs, rules, above))
+        return Sources(tuple(side for side in sides if side.parts), any=operator == "or")
+    inside = node.args if isinstance(node, promql.Call) else [getattr(node, "expr", None)]
+    found = (_sources(each, rules, above) for each in inside if isinstance(each, promql.Expr))
+    return Sources(tuple(each for each in found if each.parts))
+
+
+def _selector_sources(selector: Any, rules: Sequence[Rule], above: frozenset[str]) -> Sources:
+    now = _now(selector)
+    if now in above:  # a series that is recorded from its own past needs nothing more
+        return Sources(())
+    recorded = [rule for rule in rules if rule.kind == "recording" and _may_read(selector, rule)]
+    if not recorded:
+        return Sources((now,))
+    found = (_sources(promql.parse(rule.expr), rules, above | {now}) for rule in recorded)
+    return Sources(tuple(each for each in found if each.parts), any=True)
 
 
 def frozen(expr: str, at: datetime) -> str | None:
@@ -129,19 +157,6 @@ def _spans(node: Any) -> list[timedelta]:
 def _range(node: Any) -> timedelta:
     span: timedelta = node.range
     return span
-
-
-def _vector_selectors(node: Any) -> list[Any]:
-    found: list[Any] = []
-
-    def enter(each: Any) -> None:
-        if isinstance(each, promql.MatrixSelector):
-            found.append(each.vector_selector)
-        elif isinstance(each, promql.VectorSelector):
-            found.append(each)
-
-    promql.walk(node, enter)
-    return found
 
 
 def _now(selector: Any) -> str:
