@@ -71,7 +71,7 @@ def load(path: Path) -> Document:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigError(path, None, f"cannot be read: {error.strerror}") from error
+        raise ConfigError(path, None, f"cannot be read: {error.strerror}; name a file that is there") from error
     return loads(data, path)
 
 
@@ -87,7 +87,8 @@ def loads(data: bytes | str, path: Path) -> Document:
         raise ConfigError(path, None, f"is not UTF-8 text (byte {error.start})") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise ConfigError(path, mark.line + 1 if mark else None, f"not YAML: {error.problem}") from error
+        message = f"not YAML: {error.problem}; look at the brackets, quotes and indentation just before"
+        raise ConfigError(path, mark.line + 1 if mark else None, message) from error
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise ConfigError(path, None, f"not YAML: {str(error).splitlines()[0]}") from error
     lines: dict[Place, int] = {(): 1}
@@ -191,7 +192,7 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
             word = getattr(models[0], "KEY", "key")
             return f'unknown {word} "{name}"{did_you_mean(name, _keys(models))}'
         case "missing":
-            return f'"{name}" is missing'
+            return f'"{name}" is missing{_example(_models_at(model, detail["loc"][:-1]), name)}'
         case "value_error" | "assertion_error":
             said = detail["msg"].split(", ", 1)[-1]
             return said if said.startswith('"') or not names else f"{name}: {said}"
@@ -204,6 +205,13 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
         case _:
             text = detail["msg"][0].lower() + detail["msg"][1:]
             return f"{name}: {text}, not {detail['input']!r}"
+
+
+def _example(models: list[type[BaseModel]], name: str) -> str:
+    """What to write where something is missing, for fields that give an example of themselves."""
+    fields = [field for each in models for key, field in each.model_fields.items() if name in (key, field.alias)]
+    examples = [field.examples[0] for field in fields if field.examples]
+    return f"; write for example {name}: {examples[0]}" if examples else ""
 
 
 def _kind(value: object) -> str:

@@ -214,11 +214,13 @@ def _percent(value: object) -> object:
 class Playbook(Part):
     """An answer to some alerts, checked and ready to run."""
 
-    name: Annotated[str, AfterValidator(_name)]
+    name: Annotated[str, AfterValidator(_name)] = Field(examples=["restart-slow-service"])
     description: str = ""
     enabled: bool = True
     mode: Literal["observe", "enforce"] = "observe"
-    matchers: tuple[Annotated[Matcher, _parsed(Matcher)], ...] = Field(min_length=1)
+    matchers: tuple[Annotated[Matcher, _parsed(Matcher)], ...] = Field(
+        min_length=1, examples=["""['alertname="LatencyAnomaly"']"""]
+    )
     on: Literal["firing", "resolved"] = "firing"
     condition: Annotated[Condition, _parsed(Condition)] | None = None
     target: Target | Literal["none"] = "none"
@@ -287,8 +289,15 @@ def _file(verbs: tuple[tuple[str, type[BaseModel]], ...]) -> type[_File]:
     fields: dict[str, Any] = {verb: (Annotated[arguments, _NOTHING], Field(default=None)) for verb, arguments in verbs}
     step = create_model("Step", __base__=Step, **fields)
     steps = _many(step)
-    playbook = create_model("Playbook", __base__=Playbook, steps=(steps, Field(min_length=1)), on_failure=(steps, ()))
-    return create_model("File", __base__=_File, playbooks=(_many(playbook), ...))
+    playbook = create_model(
+        "Playbook",
+        __base__=Playbook,
+        steps=(steps, Field(min_length=1, examples=["[restart: {}]"])),
+        on_failure=(steps, ()),
+    )
+    return create_model(
+        "File", __base__=_File, playbooks=(_many(playbook), Field(examples=["[{name: …, matchers: …, steps: …}]"]))
+    )
 
 
 def _many(kind: Any) -> Any:

@@ -95,13 +95,22 @@ class ApiKey(Part):
 
 
 class Auth(Part):
-    webhook: WebhookAuth
+    webhook: WebhookAuth = Field(examples=["{bearer_token_file: webhook.token}"])
     api_keys: tuple[ApiKey, ...] = ()
 
 
 class Store(Part):
     url: str = "sqlite:///amend.db"
     retention: Duration = timedelta(days=90)
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql")):
+            raise ValueError(
+                "not a store; write sqlite:///FILE or postgresql+psycopg://HOST/NAME"
+            )  # may hold a password
+        return value
 
 
 class Prometheus(Part):
@@ -188,7 +197,7 @@ class Settings(Part):
     """All of amend.yml. Files that it names stand beside it unless their paths are absolute."""
 
     server: Server = Server()
-    auth: Auth
+    auth: Auth = Field(examples=["{webhook: {bearer_token_file: webhook.token}}"])
     store: Store = Store()
     prometheus: Prometheus | None = None
     alertmanager: Alertmanager | None = None
@@ -288,7 +297,7 @@ def _secrets(document: Document) -> Document:
                 text = path.read_text().strip()
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "not text"
-                errors.append(document.error((*place, key), f"{key}: cannot read {path}: {why}"))
+                errors.append(document.error((*place, key), f"{key}: cannot read {path}: {why}; put the secret there"))
                 continue
             if not text:
                 errors.append(document.error((*place, key), f"{key}: {path} is empty"))
