@@ -16,6 +16,8 @@ from story.parts import AMEND
 from story.scenario import Scenario
 from story.stage import Stage
 
+SCRAPES = 4  # of each service, after which rates stand on what is, not on the history
+
 
 @dataclass(frozen=True)
 class Link:
@@ -53,15 +55,12 @@ class Loop:
         )
 
     def ready(self) -> str | None:
-        """Before the fault: the detector judges the service, and nothing fires."""
-        zscores = self._query(
-            f'amend:zscore{{detector="{self._scenario.detector}",service="{self._scenario.service}"}}'
-        )
-        if not zscores or self._alerts():
+        """Before the fault: Prometheus has seen the shop live, the detector has a band, and nothing fires."""
+        detector = f'{{detector="{self._scenario.detector}",service="{self._scenario.service}"}}'
+        seen = self._query(f'sum_over_time(up{{job="shop"}}[30s]) >= {SCRAPES}')
+        usual = self._query(f"amend:band_mean{detector} and amend:zscore{detector}")
+        if len(seen) < len(compose.SERVICES) or not usual or self._alerts():
             return None
-        usual = self._query(
-            f'amend:band_mean{{detector="{self._scenario.detector}",service="{self._scenario.service}"}}'
-        )
         return f"{self._scenario.detector} of {self._scenario.service} is usually {usual[0]:.3g}; nothing fires"
 
     def _anomaly(self) -> str | None:

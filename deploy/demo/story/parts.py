@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -80,7 +80,7 @@ def fill_in_history(place: Place, samples: list[history.Sample]) -> None:
     before, left = None, -1
     while left != before:
         before = left
-        with prometheus(place, config=place.fill_in("history.yml"), name="history"):
+        with _prometheus(place, "history", "--log.level=error"):
             left = sum(
                 history.load_recorded(
                     rules,
@@ -94,15 +94,18 @@ def fill_in_history(place: Place, samples: list[history.Sample]) -> None:
             )
 
 
+def prometheus(place: Place) -> AbstractContextManager[Part]:
+    return _prometheus(place, "prometheus", "--rules.alert.resend-delay=1s", "--log.level=warn")
+
+
 @contextmanager
-def prometheus(place: Place, *, config: Path, name: str = "prometheus") -> Iterator[Part]:
+def _prometheus(place: Place, name: str, *options: str) -> Iterator[Part]:
     argv = [
         program("PROMETHEUS"),
-        f"--config.file={config}",
+        f"--config.file={place.fill_in(f'{name}.yml')}",
         f"--storage.tsdb.path={place.data}",
         f"--web.listen-address={place.prometheus}",
-        "--rules.alert.resend-delay=1s",
-        "--log.level=warn",
+        *options,
     ]
     with running(name, argv, logs=place.root) as part:
         part.wait_until_ready(f"http://{place.prometheus}/-/ready")

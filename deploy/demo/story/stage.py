@@ -84,7 +84,7 @@ def _set(root: Path, engine_in: EngineIn, *, narrator: Narrator, end: ExitStack)
     # Prometheus last: what it sends must find a listener.
     amend = end.enter_context(parts.amend(place))
     alertmanager = end.enter_context(parts.alertmanager(place))
-    prometheus = end.enter_context(parts.prometheus(place, config=place.fill_in("prometheus.yml")))
+    prometheus = end.enter_context(parts.prometheus(place))
     narrator.tell("parts", f"Prometheus {place.prometheus} · Alertmanager {place.alertmanager} · Amend {place.amend}")
     end.callback(ignore_endings)  # the first to run: what stops the parts must not be stopped
     return Stage(place, engine, client, inbox, (prometheus, alertmanager, amend))
