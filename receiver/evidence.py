@@ -4,7 +4,7 @@ Verification asks for these so that an empty answer is never taken for a healthy
 as text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,50 +67,50 @@ def _selectors_side(node: Any) -> str:
 class Sources:
     """Which scraped series an expression needs to have: all of these, or any of them."""
 
-    parts: tuple["Sources | str", ...]
+    parts: frozenset["Sources | str"]
     any: bool = False
 
-    def selectors(self) -> Iterator[str]:
-        for part in self.parts:
-            if isinstance(part, str):
-                yield part
-            else:
-                yield from part.selectors()
+
+NOTHING = Sources(frozenset())
 
 
-def sources(expr: str, rules: Sequence[Rule]) -> Sources:
+def sources(expr: str, rules: Sequence[Rule]) -> Sources | str:
     """The selectors of scraped series behind an expression, found through any recording rules.
 
     Of what `or` joins any side will do: an error counter that has not counted yet has no series.
     """
-    return _sources(promql.parse(expr), rules, frozenset())
+    return _sources(promql.parse(expr), rules, {})
 
 
-def _sources(node: Any, rules: Sequence[Rule], above: frozenset[str]) -> Sources:
+def _sources(node: Any, rules: Sequence[Rule], known: dict[str, Sources | str]) -> Sources | str:
+    def each(nodes: Iterable[Any], *, any: bool = False) -> Sources | str:  # noqa: A002
+        return _join((_sources(inner, rules, known) for inner in nodes), any=any)
+
     if isinstance(node, promql.MatrixSelector):
-        return _sources(node.vector_selector, rules, above)
+        return _sources(node.vector_selector, rules, known)
     if isinstance(node, promql.VectorSelector):
-        return _selector_sources(node, rules, above)
+        now = _now(node)
+        if now not in known:
+            recorded = [rule for rule in rules if rule.kind == "recording" and _may_read(node, rule)]
+            known[now] = NOTHING if recorded else now  # so that a series recorded from its own past comes to an end
+            if recorded:
+                known[now] = each((promql.parse(rule.expr) for rule in recorded), any=True)
+        return known[now]
     if isinstance(node, promql.BinaryExpr):
         operator = str(node.op)
-        if operator == "unless":
-            return _sources(node.lhs, rules, above)
-        sides = (_sources(node.lhs, rules, above), _sources(node.rhs, rules, above))
-        return Sources(tuple(side for side in sides if side.parts), any=operator == "or")
+        return each([node.lhs] if operator == "unless" else [node.lhs, node.rhs], any=operator == "or")
     inside = node.args if isinstance(node, promql.Call) else [getattr(node, "expr", None)]
-    found = (_sources(each, rules, above) for each in inside if isinstance(each, promql.Expr))
-    return Sources(tuple(each for each in found if each.parts))
+    return each(inner for inner in inside if isinstance(inner, promql.Expr))
 
 
-def _selector_sources(selector: Any, rules: Sequence[Rule], above: frozenset[str]) -> Sources:
-    now = _now(selector)
-    if now in above:  # a series that is recorded from its own past needs nothing more
-        return Sources(())
-    recorded = [rule for rule in rules if rule.kind == "recording" and _may_read(selector, rule)]
-    if not recorded:
-        return Sources((now,))
-    found = (_sources(promql.parse(rule.expr), rules, above | {now}) for rule in recorded)
-    return Sources(tuple(each for each in found if each.parts), any=True)
+def _join(parts: Iterable[Sources | str], *, any: bool) -> Sources | str:  # noqa: A002
+    flat: set[Sources | str] = set()
+    for part in parts:
+        if isinstance(part, Sources) and (part.any == any or len(part.parts) < 2):
+            flat |= part.parts
+        else:
+            flat.add(part)
+    return flat.pop() if len(flat) == 1 else Sources(frozenset(flat), any)
 
 
 def frozen(expr: str, at: datetime) -> str | None:

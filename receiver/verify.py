@@ -139,7 +139,6 @@ class _Evidence:
         self._rules = rules
         self._rule = rule
         self._labels = episode.labels
-        self._seen: dict[str, bool] = {}
 
     async def look(self, fired_at: datetime) -> Look:
         if await self._ask(self._rule.expr):
@@ -179,20 +178,17 @@ class _Evidence:
         """rate() and recorded series outlive a failed scrape for minutes; the scraped series do not."""
         return await self._missing(sources(comparison.watched, self._rules))
 
-    async def _missing(self, needed: Sources) -> str | None:
-        missing = [await self._missing_one(part) for part in needed.parts]
-        lacking = [each for each in missing if each]
+    async def _missing(self, needed: Sources | str) -> str | None:
+        if isinstance(needed, str):
+            by = ",".join(name for name in sorted(self._labels) if name not in self._added)
+            if await self._ask(f"count by ({by}) ({needed})", leniently=True):
+                return None
+            return f"{needed} has no current samples: the scrape fails, or the series is gone"
+        missing = [await self._missing(part) for part in needed.parts]
+        lacking = sorted(each for each in missing if each)
         if not lacking or (needed.any and len(lacking) < len(missing)):
             return None
         return lacking[0]
-
-    async def _missing_one(self, part: Sources | str) -> str | None:
-        if isinstance(part, Sources):
-            return await self._missing(part)
-        if part not in self._seen:
-            by = ",".join(name for name in sorted(self._labels) if name not in self._added)
-            self._seen[part] = bool(await self._ask(f"count by ({by}) ({part})", leniently=True))
-        return None if self._seen[part] else f"{part} has no current samples: the scrape fails, or the series is gone"
 
     async def _learned(self, fired_at: datetime) -> str | None:
         """Quiet against today's baseline, yet still a breach of the one that was in force when the alert fired."""
