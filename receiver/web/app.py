@@ -12,9 +12,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from receiver.store import StoreError
+from receiver.web.api import Api
 from receiver.web.auth import Keys
+from receiver.web.chain import Chain
 from receiver.web.doors import Doors
 from receiver.web.health import Health
+from receiver.web.session import Sessions
 from receiver.web.webhook import Webhook
 
 HEADERS = {
@@ -30,8 +33,10 @@ HEADERS = {
 
 def create_app(doors: Doors) -> Starlette:
     keys = Keys(doors.settings.auth.api_keys)
+    sessions = Sessions(doors.settings, keys, doors.clock)
+    chain = Chain(doors.ledger, doors.settings, doors.clock)
     app = Starlette(
-        routes=[*Webhook(doors).routes(), *Health(doors, keys).routes()],
+        routes=[*Webhook(doors).routes(), *Health(doors, keys).routes(), *Api(doors, sessions, chain).routes()],
         middleware=[Middleware(_Headers)],
         exception_handlers={HTTPException: _refusal, StoreError: _store_away, Exception: _fault},
     )

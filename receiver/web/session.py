@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from receiver.settings import Settings
-from receiver.web.auth import Keys, User
+from receiver.web.auth import Keys, User, key_of
 
 LASTS = timedelta(hours=12)
 COOKIE = "amend_session"
@@ -32,6 +32,11 @@ class Sessions:
             self._secret, salt="session", signer_kwargs={"digest_method": hashlib.sha256}
         )
         self._secure = settings.server.external_url.startswith("https:")
+
+    def caller(self, request: Request) -> User | None:
+        """Who asks: by the key that the request carries, else by the session."""
+        key = key_of(request)
+        return self._keys.holder(key) if key is not None else self.user(request)
 
     def user(self, request: Request) -> User | None:
         """Who signed in, if the cookie is ours and still good."""
