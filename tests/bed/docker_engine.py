@@ -6,6 +6,7 @@ ports are forwarded by Docker's own proxy.
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -68,8 +69,7 @@ class DockerEngine(Process):
             self.clean()
             self.client.close()
         self.terminate()
-        unmount_below(self.directory)
-        shutil.rmtree(self.directory)
+        remove(self.directory)
 
     def ready(self) -> bool:
         try:
@@ -160,12 +160,20 @@ def python_tree() -> Path:
     return kept
 
 
-def unmount_below(directory: Path) -> None:
-    """Undo mounts that a killed program left, deepest first."""
-    places = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for place in reversed(places):
+def remove(directory: Path) -> None:
+    """Delete a directory that programs may have mounted things in, and never anything that is mounted."""
+    directory = directory.resolve()
+    for place in reversed(_mounts()):  # deepest first
         if place.is_relative_to(directory):
             _run("umount", str(place))
+    assert not any(place.is_relative_to(directory) for place in _mounts()), f"something is mounted below {directory}"
+    _run("rm", "--recursive", "--force", "--one-file-system", str(directory))
+
+
+def _mounts() -> list[Path]:
+    # proc(5): space, tab, newline and backslash stand there as octal
+    places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), place)) for place in places]
 
 
 @contextmanager
@@ -174,8 +182,7 @@ def _scratch() -> Iterator[Path]:
     try:
         yield directory
     finally:
-        unmount_below(directory)
-        shutil.rmtree(directory)
+        remove(directory)
 
 
 def _run(*argv: str) -> None:

@@ -7,13 +7,13 @@ three patch types, subresources, selectors, missing rights, and requests that ar
 import json
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
@@ -23,6 +23,7 @@ from tests.bed.kubernetes_patches import PATCHES, Unappliable
 from tests.bed.loopback import Loopback
 
 Object = dict[str, Any]
+Waiting = TypeVar("Waiting")
 
 TOKEN = "token-of-the-service-account"
 USER = "system:serviceaccount:amend:amend"
@@ -96,6 +97,7 @@ class KubernetesApi(Loopback):
         self._version = 1000
         self._rights: dict[str, Sequence[Mapping[str, Sequence[str]]]] | None = None
         self._faults: list[tuple[str, Fault]] = []
+        self._meanwhile: list[tuple[str, Callable[[], object]]] = []
         self._lock = threading.RLock()
         super().__init__()
 
@@ -135,6 +137,10 @@ class KubernetesApi(Loopback):
         """The next such request is refused before anything is done."""
         self._faults.append((method, Fault(status=status, reason=reason, after=after)))
 
+    def meanwhile(self, method: str, action: Callable[[], object]) -> None:
+        """Do this just before the next such request is carried out: after its sender looked, and before it changes."""
+        self._meanwhile.append((method, action))
+
     def drop_answer(self, method: str) -> None:
         """The next such request is carried out, and its connection closed without a word."""
         self._faults.append((method, Fault()))
@@ -171,7 +177,9 @@ class KubernetesApi(Loopback):
         )
         with self._lock:
             self.requests.append(asked)
-            fault = self._fault(asked.method)
+            fault = _next(self._faults, asked.method)
+            if action := _next(self._meanwhile, asked.method):
+                action()
             try:
                 if fault and fault.status:
                     raise Failure(fault.status, fault.reason, "the server is busy", Place("", "", ""))
@@ -189,12 +197,6 @@ class KubernetesApi(Loopback):
             request.send_header("Retry-After", fault.after)
         request.end_headers()
         request.wfile.write(text)
-
-    def _fault(self, method: str) -> "Fault | None":
-        for index, (affected, _) in enumerate(self._faults):
-            if affected == method:
-                return self._faults.pop(index)[1]
-        return None
 
     def _answer(self, asked: Request, credentials: str) -> tuple[int, Object]:
         place = _place(asked.path)
@@ -314,6 +316,14 @@ class Fault:
     status: int = 0
     reason: str = ""
     after: str = ""
+
+
+def _next(waiting: list[tuple[str, Waiting]], method: str) -> Waiting | None:
+    """Take out the first that waits for this method."""
+    for index, (awaited, _) in enumerate(waiting):
+        if awaited == method:
+            return waiting.pop(index)[1]
+    return None
 
 
 def _place(path: str) -> Place:

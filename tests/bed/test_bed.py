@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from tests.bed.alertmanager import Alertmanager, amtool, to_webhook
-from tests.bed.docker_engine import DockerEngine
+from tests.bed.docker_engine import DockerEngine, remove
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.metrics_target import MetricsTarget
-from tests.bed.parts import ROOT
+from tests.bed.parts import ROOT, needs_root
 from tests.bed.processes import Process, until
 from tests.bed.prometheus import Prometheus, promtool
 
@@ -144,6 +144,35 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         until(lambda: "up" in stubborn.tail(), within=5, why="the trap is set")
         assert stubborn.terminate() == -9
     assert not stubborn.running
+
+
+def test_removing_a_directory_spares_what_is_mounted_in_it(tmp_path: Path) -> None:
+    needs_root("nothing can be mounted")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+    inside = tmp_path / "with a space" / "mounted"
+    inside.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", kept, inside], check=True)
+    assert (inside / "file").exists()
+    remove(inside.parent)
+    assert not inside.parent.exists()
+    assert (kept / "file").exists()
+
+
+def test_a_directory_whose_mount_is_busy_is_not_removed(tmp_path: Path) -> None:
+    needs_root("nothing can be mounted")
+    kept = tmp_path / "kept"
+    inside = tmp_path / "scratch" / "mounted"
+    kept.mkdir()
+    inside.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", kept, inside], check=True)
+    with (inside / "file").open("w"):
+        with pytest.raises(AssertionError, match="umount"):
+            remove(inside.parent)
+        assert (kept / "file").exists()
+    remove(inside.parent)
+    assert (kept / "file").exists()
 
 
 def test_the_engine_restarts_a_container_that_it_made_itself(docker_engine: DockerEngine) -> None:
