@@ -289,15 +289,10 @@ def _file(verbs: tuple[tuple[str, type[BaseModel]], ...]) -> type[_File]:
     fields: dict[str, Any] = {verb: (Annotated[arguments, _NOTHING], Field(default=None)) for verb, arguments in verbs}
     step = create_model("Step", __base__=Step, **fields)
     steps = _many(step)
-    playbook = create_model(
-        "Playbook",
-        __base__=Playbook,
-        steps=(steps, Field(min_length=1, examples=["[restart: {}]"])),
-        on_failure=(steps, ()),
-    )
-    return create_model(
-        "File", __base__=_File, playbooks=(_many(playbook), Field(examples=["[{name: …, matchers: …, steps: …}]"]))
-    )
+    needed = Field(min_length=1, examples=["[restart: {}]"])
+    playbook = create_model("Playbook", __base__=Playbook, steps=(steps, needed), on_failure=(steps, ()))
+    some = Field(examples=["[{name: …, matchers: …, steps: …}]"])
+    return create_model("File", __base__=_File, playbooks=(_many(playbook), some))
 
 
 def _many(kind: Any) -> Any:

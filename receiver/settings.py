@@ -107,9 +107,8 @@ class Store(Part):
     @classmethod
     def _known(cls, value: str) -> str:
         if not value.startswith(("sqlite:///", "postgresql")):
-            raise ValueError(
-                "not a store; write sqlite:///FILE or postgresql+psycopg://HOST/NAME"
-            )  # may hold a password
+            # it may hold a password, and so is not repeated
+            raise ValueError("not a store; write sqlite:///FILE or postgresql+psycopg://HOST/NAME")
         return value
 
 
