@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
@@ -55,19 +56,7 @@ class Connection:
     """The client with its credentials; made once, used by every conversation, from several threads at once."""
 
     def __init__(self, cluster: settings.Kubernetes) -> None:
-        configuration = client.Configuration()
-        try:
-            if cluster.context is None and cluster.kubeconfig is None:
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            else:
-                config.load_kube_config(  # type: ignore[no-untyped-call]
-                    config_file=None if cluster.kubeconfig is None else str(cluster.kubeconfig),
-                    context=cluster.context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-        except ConfigException as error:
-            raise Permanent(f"kubernetes {cluster.name}: {error}") from error
+        configuration = _configuration(cluster)
         # The client would repeat a request whose answer was lost, and follow a redirect with it.
         configuration.retries = False
         self._api = client.ApiClient(configuration)
@@ -208,6 +197,27 @@ class ApiServer:
         if status == 429:  # turned away at the door, before anything is looked at
             return Temporary(f"{words}; nothing was done", delay=_delay(error))
         return Permanent(words) if 300 <= status < 500 else otherwise(words)
+
+
+def _configuration(cluster: settings.Kubernetes) -> client.Configuration:
+    configuration = client.Configuration()
+    place = "in-cluster"
+    try:
+        if cluster.context is None and cluster.kubeconfig is None:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            place = f"kubeconfig {cluster.kubeconfig or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION}"
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=None if cluster.kubeconfig is None else str(cluster.kubeconfig),
+                context=cluster.context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+    except (ConfigException, yaml.YAMLError, OSError) as error:
+        raise Permanent(f"kubernetes {cluster.name}: {place}: {error}") from error
+    except (TypeError, AttributeError) as error:  # what the client makes of YAML that is something else
+        raise Permanent(f"kubernetes {cluster.name}: {place}: it is not a kubeconfig") from error
+    return configuration
 
 
 def _json(call: Call, *arguments: Any, bound: float) -> Callable[[], Object]:

@@ -27,6 +27,7 @@ PROJECT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}")
 
 PATIENCE = timedelta(seconds=10)  #: for looking something up
 LOOK_EVERY = 0.25  #: seconds between two looks at a container that is starting
+SILENT = 1.0  #: seconds without an answer after which nobody knows how it ended
 SETTLED = 1.0  #: seconds that a container without a health check must stay up to count as running
 
 
@@ -191,11 +192,13 @@ def _grace(member: Container, engine: Engine) -> int:
 async def _running(engine: Engine, container: str, *, since: str = "") -> Container:
     """The container in a life that began after `since`, once it is well; Permanent when that takes too long."""
     lives: dict[str, float] = {}
+    answered = engine.remaining
     silence: Temporary | None = None
     why = "has not started"
     while engine.remaining:
         try:
             now, silence = await engine.inspect(container), None
+            answered = engine.remaining
         except Temporary as error:  # what was sent is done; only this look at it has failed
             now, silence = None, error
         if not now and not silence:
@@ -208,7 +211,7 @@ async def _running(engine: Engine, container: str, *, since: str = "") -> Contai
             if now.ended:
                 break
         await asyncio.sleep(min(LOOK_EVERY, engine.remaining))
-    if silence:
+    if silence and answered > SILENT:
         raise Uncertain(f"container {container[:12]} was told to start, and then not seen to run: {silence}")
     raise Permanent(f"container {container[:12]} {why}, and was given up on")
 

@@ -32,6 +32,7 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"  #: what `kubectl rollout res
 LOADING = 60.0  #: seconds for the client to load; it takes three on an idle machine
 PATIENCE = timedelta(seconds=10)  #: for looking something up
 LOOK_EVERY = 0.5  #: seconds between two looks at a rollout
+SILENT = 1.0  #: seconds without an answer after which nobody knows how it ended
 
 
 def _now() -> datetime:
@@ -152,11 +153,13 @@ class Cluster:
     async def _until(self, server: "ApiServer", workload: Workload, judged: Callable[[Object], Rollout]) -> Object:
         """The object, once it is judged done; Permanent, with how far it got, when that takes too long."""
         kind, name = workload.selector.kind, workload.name
+        answered = server.remaining
         silence: Temporary | None = None
         why = "nothing was seen of it"
         while server.remaining:
             try:
                 now, silence = await server.workload(kind, name), None
+                answered = server.remaining
             except Temporary as error:  # the change is made; only this look at it has failed
                 now, silence = None, error
             if now:
@@ -171,7 +174,7 @@ class Cluster:
                 raise Permanent(f"{workload} has been changed, and then deleted by somebody else")
             pause = max(LOOK_EVERY, (silence and silence.delay) or 0)
             await asyncio.sleep(min(pause, server.remaining))
-        if silence:
+        if silence and answered > SILENT:
             raise Uncertain(f"{workload} has been changed, and then not seen to get ready: {silence}")
         raise Permanent(f"{workload} has been changed, but did not get ready: {why}")
 
