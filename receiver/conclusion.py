@@ -41,12 +41,14 @@ class Conclusion:
         verdict: Verdict,
         *,
         state: Mapping[str, Any] | None = None,
-        quiet: bool = False,
+        seen: Outcome = Outcome.NONE,
     ) -> None:
-        """Write down the outcome and see to what follows; `quiet` when the alert was seen to have ended."""
+        """Write down the outcome and see to what follows; `seen` is what the verification saw, whoever did it."""
         playbook = case.playbook
-        missed = verdict.outcome in MISSED and not quiet
-        again = missed and run.attempt < playbook.max_attempts.count
+        missed = verdict.outcome in MISSED and seen is not Outcome.FIXED
+        # An unknown that nobody has looked into is not tried again: it may have been done.
+        looked_into = verdict.outcome is not Outcome.UNKNOWN or seen is Outcome.NOT_FIXED
+        again = missed and looked_into and run.attempt < playbook.max_attempts.count
         gives_up = missed and not again and bool(playbook.on_failure)
         now = self.world.clock()
         state = dict(state or run.state)

@@ -146,11 +146,11 @@ class Pipeline:
             wake_at = now + _pace(verify)
             await self.world.ledger.write(lambda c: runs.change(c, run, at=now, wake_at=wake_at, state=state))
             return
-        fixed = verdict.outcome is Outcome.FIXED
+        seen = verdict.outcome
         if run.outcome is Outcome.UNKNOWN:
             # Whatever the alert does now, nobody can say that it was our doing.
             verdict = Verdict(Outcome.UNKNOWN, f"{run.detail}; since then {verdict.outcome}: {verdict.why}")
-        await self.conclusion.conclude(run, case, verdict, state=state, quiet=fixed)
+        await self.conclusion.conclude(run, case, verdict, state=state, seen=seen)
 
     async def _look_up(self, case: Case) -> None:
         """Find the workload again, as it is now; not finding it is for the verification to judge."""
