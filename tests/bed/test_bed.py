@@ -17,6 +17,7 @@ from tests.bed.metrics_target import MetricsTarget
 from tests.bed.parts import ROOT, needs_root
 from tests.bed.processes import Process, until
 from tests.bed.prometheus import Prometheus, promtool
+from tests.bed.receiver import Receiver, alert
 
 SLOW = """
 groups:
@@ -223,3 +224,13 @@ def test_what_is_skipped_has_failed_in_ci_alone(tmp_path: Path) -> None:
     in_ci = run({**elsewhere, "CI": "true"})
     assert in_ci.stdout.splitlines()[-1].strip("= ").startswith("1 failed, 2 errors")
     assert "Skipped: no luck, and CI skips nothing" in in_ci.stdout
+
+
+def test_the_receiver_remembers_an_alert_over_a_power_cut(tmp_path: Path, running: ExitStack) -> None:
+    receiver = running.enter_context(Receiver(tmp_path))
+    assert receiver.post(alert("Down", service="orders")).json()["status"] == "stored"
+    receiver.kill9()
+    receiver.start()
+    (episode,) = receiver.get("episodes")["episodes"]
+    assert episode["labels"] == {"alertname": "Down", "service": "orders"}
+    assert receiver.runs() == []
