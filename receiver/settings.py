@@ -125,6 +125,14 @@ class Docker(Part):
     url: str = "unix:///var/run/docker.sock"
     allow: tuple[str, ...] = ("amend.enable=true",)  #: label selectors; a container must carry all of one of them
 
+    @field_validator("allow")
+    @classmethod
+    def _label_selectors(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if not re.fullmatch(r"[^=,\s]+=[^,]*(,[^=,\s]+=[^,]*)*", entry):
+                raise ValueError(f'"{entry}" selects no label; write KEY=VALUE, or several with commas between')
+        return entries
+
 
 class Kubernetes(Part):
     name: str = "default"

@@ -38,7 +38,7 @@ class DockerHost:
         self.name = docker.name
         self._patience = patience
         self._url = docker.url
-        self._allow = tuple(_label_selector(entry) for entry in docker.allow)
+        self._allow = tuple(_labels(entry) for entry in docker.allow)
         self._threads = Threads(f"docker {docker.name}")
 
     async def resolve(self, selector: Selector) -> Workload:
@@ -109,7 +109,7 @@ class DockerHost:
         return sorted(members, key=lambda member: (number(member), member.name))
 
     def _allows(self, member: Container) -> bool:
-        return any(labels and labels.items() <= member.labels.items() for labels in self._allow)
+        return any(labels.items() <= member.labels.items() for labels in self._allow)
 
     async def _unchanged(self, engine: Engine, workload: Workload) -> list[Container]:
         """The members as they are now, if they still are those that were resolved."""
@@ -142,10 +142,10 @@ class DockerHost:
         )
 
 
-def _label_selector(entry: str) -> Mapping[str, str]:
-    """`k=v,k2=v2`; empty, and so allowing nothing, when any of it cannot be read."""
-    pairs = [pair.strip().partition("=") for pair in entry.split(",")]
-    return {key: value for key, _, value in pairs} if all(key and sign for key, sign, _ in pairs) else {}
+def _labels(entry: str) -> Mapping[str, str]:
+    """`k=v,k2=v2`, which settings.py has checked."""
+    pairs = (pair.partition("=") for pair in entry.split(","))
+    return {key: value for key, _, value in pairs}
 
 
 def _refuse_odd_names(selector: Selector) -> None:
