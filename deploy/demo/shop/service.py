@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -31,6 +31,8 @@ DURATION = Histogram(
     "Time from a request's first byte to its answer.",
     buckets=(0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5),
 )
+
+WAITING = Gauge("http_requests_waiting", "HTTP requests waiting for a place to be worked on.")
 
 
 def application(business: Sequence[Route]) -> Starlette:
@@ -103,9 +105,13 @@ class Measured:
         broken = JSONResponse({"error": "injected"}, status_code=500)
         answer = broken if self.faults.strikes() else self.app
         try:
-            async with self.places:
+            with WAITING.track_inprogress():
+                await self.places.acquire()
+            try:
                 with suppress(ClientDisconnect):
                     await answer(scope, receive, sending)
+            finally:
+                self.places.release()
         finally:
             DURATION.observe(time.perf_counter() - started)
             REQUESTS.labels(code).inc()

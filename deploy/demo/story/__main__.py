@@ -6,6 +6,7 @@
 import argparse
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 
 import httpx
@@ -69,11 +70,13 @@ def _close(link: Link, on_stage: Stage) -> str:
 
 
 def _keep(on_stage: Stage, *, narrator: Narrator) -> None:
+    """Until Ctrl-C, which here is a good end: the loop has closed."""
     narrator.tell("kept", f"{on_stage.page}   API key {on_stage.key}", style="bold")
     narrator.tell("kept", "all of it runs until Ctrl-C", style="bold")
-    while True:
-        on_stage.check()
-        time.sleep(GLANCE)
+    with suppress(KeyboardInterrupt):
+        while True:
+            on_stage.check()
+            time.sleep(GLANCE)
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,8 +4,9 @@ The story asks for one after the other. A link answers in words once it has been
 """
 
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -49,8 +50,8 @@ class Loop:
             Link("webhook", "the alert's episode in Amend", 20, self._webhook),
             Link("guards", "a run of the playbook that was allowed to act", 20, self._guards),
             Link("action", f"a finished {self._scenario.remedy}", 40, self._action),
-            Link("verified", "the run's outcome", 90, self._verified),
             Link("notified", "the notification in the team's inbox", 15, self._notified),
+            Link("verified", "the run's outcome", 90, self._verified),
             Link("audit", "a log that `amend audit verify` finds whole", 20, self._audit),
         )
 
@@ -85,34 +86,35 @@ class Loop:
 
     def _guards(self) -> str | None:
         run = self._run()
-        if run["status"] in ("matched", "queued"):
+        if run is None or run["status"] in ("matched", "queued"):
             return None
-        return f"run {run['id']} of {run['playbook']} may act on {run['workload']}"
+        return f"run {run['id']} of {run['playbook']} may act on {run['target']['name']}: {', '.join(run['guards'])}"
 
     def _action(self) -> str | None:
-        now = self._started()
-        if now == self._before or self._run()["status"] not in ("verifying", "done"):
-            return None
-        return f"{', '.join(sorted(now.keys()))} restarted at {max(now.values())}"
-
-    def _verified(self) -> str | None:
+        started = {name: at for name, at in self._started().items() if self._before.get(name) != at}
         run = self._run()
-        if run["status"] != "done":
+        if not started or run is None or run["status"] not in ("verifying", "done"):
             return None
-        if run["outcome"] != "fixed":
-            raise Broken(f"the run's outcome is {run['outcome']}: {run['detail']}")
-        return f"run {run['id']} is fixed: the alert's expression is false, and stays so"
+        return f"{run['steps'][0]['verb']}: {_listed(f'{name} started {_clock(at)}' for name, at in started.items())}"
 
     def _notified(self) -> str | None:
         letters = self._stage.inbox.letters
-        return f"the team's inbox got {len(letters)} message" if letters else None
+        return f'the team got "{letters[-1]["message"]}"' if letters else None
+
+    def _verified(self) -> str | None:
+        run = self._run()
+        if run is None or run["status"] != "done":
+            return None
+        if run["outcome"] != "fixed":
+            raise Broken(f"the outcome of run {run['id']} is {run['outcome']}: {run['detail']}")
+        return f"fixed: {run['detail']}"
 
     def _audit(self) -> str | None:
         argv = [str(AMEND), "audit", "verify", str(self._stage.place.root / "amend.db")]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
         if done.returncode:
             raise Broken(f"amend audit verify: {done.stdout}{done.stderr}")
-        return done.stdout.strip().splitlines()[-1]
+        return done.stdout.partition(" (")[0].strip()
 
     def _started(self) -> Mapping[str, str]:
         """When each container of the service started, as the engine says."""
@@ -137,13 +139,22 @@ class Loop:
         wanted = {"alertname": self._scenario.alert, "service": self._scenario.service}
         return next((each for each in episodes if wanted.items() <= each["labels"].items()), None)
 
-    def _run(self) -> dict[str, Any]:
+    def _run(self) -> dict[str, Any] | None:
         """The run of the playbook, once there is one; Broken when it was decided against."""
         answer = self._amend.get("/runs", params={"playbook": self._scenario.playbook}).raise_for_status()
         runs: list[dict[str, Any]] = answer.json()["runs"]
         if not runs:
-            return {"status": "matched"}
-        run = runs[0]
+            return None
+        run = self._amend.get(f"/runs/{runs[0]['id']}").raise_for_status().json()
         if run["status"] in ("skipped", "cancelled"):
             raise Broken(f"run {run['id']} of {run['playbook']} was {run['status']}: {run['reason']}: {run['detail']}")
-        return run
+        return dict(run)
+
+
+def _clock(at: str) -> str:
+    """An engine's timestamp as local time; its nanoseconds are more than Python reads."""
+    return datetime.fromisoformat(f"{at[:19]}+00:00").astimezone().strftime("%H:%M:%S")
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(sorted(texts))

@@ -3,6 +3,7 @@
 `scripts/demo --scenario NAME` chooses one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -11,24 +12,42 @@ from story import compose
 from story.engines import Engine
 from story.part import Broken
 
+Strike = Callable[[compose.Client, Engine], None]
+
 
 @dataclass(frozen=True)
 class Scenario:
     name: str
     says: str  #: the fault, in words
+    strike: Strike
     remedy: str
     detector: str
     alert: str
     playbook: str
-    faults: dict[str, float]
     service: str = "orders"
 
-    def strike(self, client: compose.Client, engine: Engine) -> None:
-        for container in compose.shop(client, self.service):
+
+def faults(service: str, **amounts: float) -> Strike:
+    """Injects them into every instance of the service."""
+
+    def strike(client: compose.Client, engine: Engine) -> None:
+        for container in compose.shop(client, service):
             url = f"{compose.url(container, port=engine.port)}/faults"
-            answer = httpx.post(url, json=self.faults, timeout=5, trust_env=False)
+            answer = httpx.post(url, json=amounts, timeout=5, trust_env=False)
             if not answer.is_success:
                 raise Broken(f"{container.name} refuses the fault: {answer.text}")
+
+    return strike
+
+
+def crowd(times: int) -> Strike:
+    """So many times the usual visitors."""
+
+    def strike(client: compose.Client, engine: Engine) -> None:
+        for number in range(2, times + 1):
+            compose.start(client, "load", number=number, image=engine.image, port=engine.port)
+
+    return strike
 
 
 SCENARIOS = {
@@ -37,29 +56,38 @@ SCENARIOS = {
         Scenario(
             name="latency",
             says="orders answers 0.8 s late",
+            strike=faults("orders", latency=0.8),
             remedy="restart",
             detector="latency_p95",
             alert="LatencyAnomaly",
             playbook="restart-slow-service",
-            faults={"latency": 0.8},
         ),
         Scenario(
             name="errors",
             says="orders fails four requests in ten",
+            strike=faults("orders", errors=0.4),
             remedy="restart",
             detector="error_ratio",
             alert="ErrorRatioAnomaly",
             playbook="restart-failing-service",
-            faults={"errors": 0.4},
         ),
         Scenario(
             name="leak",
             says="orders keeps 8 MiB more each second",
+            strike=faults("orders", leak=8),
             remedy="restart",
             detector="memory",
             alert="MemoryAnomaly",
             playbook="restart-leaking-service",
-            faults={"leak": 8},
+        ),
+        Scenario(
+            name="overload",
+            says="four times the usual visitors",
+            strike=crowd(4),
+            remedy="scale",
+            detector="waiting",
+            alert="QueueAnomaly",
+            playbook="scale-crowded-service",
         ),
     )
 }
