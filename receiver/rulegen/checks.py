@@ -110,6 +110,11 @@ def _names_used_twice(specs: Sequence[Spec]) -> Iterator[ConfigError]:
 
 
 def _doubts(spec: Spec) -> Iterator[ConfigError]:
+    intervals = sorted({detector.interval for detector in spec.detectors})
+    if intervals[-1] > 10 * intervals[0]:
+        far = f"intervals of one file from {format_duration(intervals[0])} to {format_duration(intervals[-1])}"
+        message = f"{far} make its unit test slow, which evaluates all rules alike; use a file each"
+        yield spec.document.error(("detectors",), message)
     for index, detector in enumerate(spec.detectors):
         if detector.hold and detector.hold < detector.interval:
             yield spec.error(

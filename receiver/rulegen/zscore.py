@@ -106,7 +106,8 @@ def _moments(detector: Detector, learned: Sequence[float], every: timedelta) -> 
 def block_of(detector: Detector) -> timedelta | None:
     """The block whose moments stand for its samples; None where the window is short enough to read as it is."""
     size = next((each for each in _BLOCK_SIZES if each * BLOCKS >= detector.window), _BLOCK_SIZES[-1])
-    return size if size >= detector.interval * PAYS else None
+    fits = size <= detector.window / BLIND  # else the newest moments would be older than what they may know
+    return size if fits and size >= detector.interval * PAYS else None
 
 
 def offset_of(detector: Detector) -> timedelta:
