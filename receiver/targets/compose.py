@@ -47,6 +47,8 @@ def number(container: Container) -> int:
 
 def siblings(members: Sequence[Container], wanted: int) -> list[Sibling]:
     """The containers to add, like the newest member; Permanent when a second one of it would collide."""
+    if wanted <= len(members):
+        return []
     model = max(members, key=number)
     _refuse_collisions(model)
     return [_sibling(model, number(model) + more) for more in range(1, wanted - len(members) + 1)]

@@ -24,7 +24,7 @@ ANSWER = 10.0  #: seconds in which an engine says what it knows; a stop with its
 
 
 class Engine:
-    """An APIClient of its own: its session is not made for several threads, and engines get upgraded meanwhile."""
+    """An APIClient of its own: it is not made for several threads, and engines get upgraded meanwhile."""
 
     def __init__(self, api: APIClient, threads: Threads, ends_at: float) -> None:
         self._api = api

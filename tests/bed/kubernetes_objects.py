@@ -65,7 +65,7 @@ def stateful_set(name: str = "db", *, namespace: str = "shop", replicas: int = 2
     }
 
 
-def daemon_set(name: str = "agent", *, namespace: str = "shop", nodes: int = 2, **spec: Any) -> Object:
+def daemon_set(name: str = "exporter", *, namespace: str = "shop", nodes: int = 2, **spec: Any) -> Object:
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",

@@ -41,7 +41,7 @@ def test_the_strict_client_reads_every_kind(api: KubernetesApi, apps: Any) -> No
     api.add(autoscaler(found))
     assert apps.read_namespaced_deployment("cart", "shop").spec.replicas == 3
     assert apps.read_namespaced_stateful_set("db", "shop").status.ready_replicas == 2
-    assert apps.read_namespaced_daemon_set("agent", "shop").status.number_ready == 2
+    assert apps.read_namespaced_daemon_set("exporter", "shop").status.number_ready == 2
     scalers = client.AutoscalingV2Api(apps.api_client).list_namespaced_horizontal_pod_autoscaler("shop")
     assert [scaler.spec.max_replicas for scaler in scalers.items] == [10]
 
