@@ -22,6 +22,7 @@ PROGRAMS = {
     "amtool": ("amtool",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "dockerd": ("dockerd",),
+    "docker-compose": ("docker-compose",),
     "debootstrap": ("debootstrap",),
     "busybox": ("busybox",),
 }
@@ -29,7 +30,7 @@ PROGRAMS = {
 
 def program(name: str) -> str:
     """The path of a program: the one that its variable (`PROMETHEUS=…`) names, else the first that is found."""
-    chosen = os.environ.get(name.upper())
+    chosen = os.environ.get(name.upper().replace("-", "_"))
     found = chosen or next(filter(None, (shutil.which(each, path=_PATH) for each in PROGRAMS[name])), None)
     if not found:
         pytest.skip(f"no {name} here; scripts/test fetches it or says how to get it")

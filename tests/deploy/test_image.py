@@ -5,16 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.bed.docker_engine import DockerEngine
-from tests.bed.parts import ROOT
 from tests.bed.processes import until
 
-
 pytestmark = pytest.mark.timeout(600)  # the first test waits for the base, and for every package
-
-
-@pytest.fixture(scope="module")
-def image(dockerd: DockerEngine) -> str:
-    return dockerd.build(ROOT, tag="amend:test", BASE=dockerd.python_base)
 
 
 def said(docker_engine: DockerEngine, image: str, *command: str, entrypoint: str = "amend") -> str:
