@@ -16,8 +16,11 @@ from receiver.web.api import Api
 from receiver.web.auth import Keys
 from receiver.web.chain import Chain
 from receiver.web.doors import Doors
+from receiver.web.frame import Frame
 from receiver.web.health import Health
+from receiver.web.pages import Pages
 from receiver.web.session import Sessions
+from receiver.web.sign_in import SignIn
 from receiver.web.webhook import Webhook
 
 HEADERS = {
@@ -35,10 +38,27 @@ def create_app(doors: Doors) -> Starlette:
     keys = Keys(doors.settings.auth.api_keys)
     sessions = Sessions(doors.settings, keys, doors.clock)
     chain = Chain(doors.ledger, doors.settings, doors.clock)
+    frame = Frame(doors, sessions)
+
+    async def refusal(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if _for_people(request):
+            return frame.error(request, error)
+        return JSONResponse({"status": "error", "error": error.detail}, error.status_code, error.headers)
+
+    async def store_away(request: Request, error: Exception) -> Response:
+        return await refusal(request, HTTPException(503, str(error)))
+
     app = Starlette(
-        routes=[*Webhook(doors).routes(), *Health(doors, keys).routes(), *Api(doors, sessions, chain).routes()],
+        routes=[
+            *Webhook(doors).routes(),
+            *Health(doors, keys).routes(),
+            *Api(doors, sessions, chain).routes(),
+            *Pages(doors, sessions, chain, frame).routes(),
+            *SignIn(keys, sessions, frame).routes(),
+        ],
         middleware=[Middleware(_Headers)],
-        exception_handlers={HTTPException: _refusal, StoreError: _store_away, Exception: _fault},
+        exception_handlers={HTTPException: refusal, StoreError: store_away, Exception: _fault},
     )
     # A redirected POST becomes an empty GET, which Alertmanager takes for success: the alert would be lost.
     app.router.redirect_slashes = False
@@ -62,13 +82,9 @@ class _Headers:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-async def _refusal(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"status": "error", "error": error.detail}, error.status_code, error.headers)
-
-
-async def _store_away(_: Request, error: Exception) -> Response:
-    return JSONResponse({"status": "error", "error": str(error)}, 503)
+def _for_people(request: Request) -> bool:
+    machine = request.url.path.startswith(("/api/", "/-/", "/metrics"))
+    return not machine and "text/html" in request.headers.get("accept", "")
 
 
 async def _fault(_: Request, __: Exception) -> Response:

@@ -6,6 +6,7 @@ The pages ask here. Nothing is stored: the cookie names the key, ends by itself,
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -53,21 +54,22 @@ class Sessions:
     def end(self, response: Response) -> None:
         response.delete_cookie(COOKIE)
 
-    def token(self, request: Request, response: Response) -> str:
-        """For a form that `response` shows: worth something only together with the browser's own cookie."""
-        seed = request.cookies.get(FORM_COOKIE)
-        if not seed:
-            seed = secrets.token_urlsafe()
-            self._set(response, FORM_COOKIE, seed)
-        return self._sign(seed)
+    def seed(self, request: Request) -> str:
+        """What this browser's form tokens are made from; `keep` it with the answer that shows a form."""
+        known = request.cookies.get(FORM_COOKIE, "")
+        return known if re.fullmatch(r"[A-Za-z0-9_-]{43}", known) else secrets.token_urlsafe()
+
+    def keep(self, response: Response, seed: str) -> None:
+        self._set(response, FORM_COOKIE, seed)
+
+    def token(self, seed: str) -> str:
+        """For a form: worth something only together with the browser's own cookie."""
+        return hmac.new(self._secret, b"form:" + seed.encode(), hashlib.sha256).hexdigest()
 
     def owns(self, request: Request, token: str) -> bool:
         """Whether a form that comes back is one that we showed to this browser."""
         seed = request.cookies.get(FORM_COOKIE)
-        return bool(seed) and hmac.compare_digest(self._sign(seed or "").encode(), token.encode())
-
-    def _sign(self, seed: str) -> str:
-        return hmac.new(self._secret, b"form:" + seed.encode(), hashlib.sha256).hexdigest()
+        return seed is not None and hmac.compare_digest(self.token(seed).encode(), token.encode())
 
     def _set(self, response: Response, name: str, value: str) -> None:
         response.set_cookie(
