@@ -5,6 +5,7 @@ mistyped file gives a ConfigError that names its line.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,7 +36,11 @@ for _tag, _pattern, _first in (
     ("null", r"~|null|", ["~", "n", ""]),
     ("bool", r"true|false", list("tf")),
     ("int", r"[-+]?(0|[1-9][0-9]{0,18})", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    (
+        "float",  # with a point or an exponent: 0755 and a number of 30 digits stay text
+        r"[-+]?((\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)",
+        list("-+.0123456789"),
+    ),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
@@ -77,11 +82,11 @@ def load(path: Path) -> Document:
 
 def loads(data: bytes | str, path: Path) -> Document:
     """As `load`, of text already at hand; `path` names it in errors."""
-    if len(data) > LARGEST:
+    if len(data if isinstance(data, bytes) else data.encode(errors="replace")) > LARGEST:
         raise ConfigError(path, None, f"is larger than {LARGEST // 1024} KiB")
     try:
         text = data.decode() if isinstance(data, bytes) else data
-        _refuse_aliases_and_depth(text, path)
+        _refuse_tricks(text, path)
         root = yaml.compose(text, Loader=_Loader)
     except UnicodeDecodeError as error:
         raise ConfigError(path, None, f"is not UTF-8 text (byte {error.start})") from error
@@ -120,12 +125,14 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return f"; known here: {', '.join(sorted(known))}" if known else ""
 
 
-def _refuse_aliases_and_depth(text: str, path: Path) -> None:
+def _refuse_tricks(text: str, path: Path) -> None:
     depth = 0
     for item in yaml.parse(text, Loader=_Loader):
         line = item.start_mark.line + 1 if item.start_mark else None
         if isinstance(item, yaml.AliasEvent) or getattr(item, "anchor", None):
             raise ConfigError(path, line, "YAML anchors and aliases are not taken; write the value out")
+        if tag := getattr(item, "tag", None):
+            raise ConfigError(path, line, f"the YAML tag {tag} is not taken; write the plain value")
         if isinstance(item, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(item, yaml.CollectionEndEvent):
@@ -140,10 +147,10 @@ def _construct(node: yaml.Node, place: Place, lines: dict[Place, int], path: Pat
         return _mapping(node, place, lines, path)
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*place, index), lines, path) for index, item in enumerate(node.value)]
-    read = _SCALARS.get(node.tag)
-    if read is None:
-        raise ConfigError(path, node.start_mark.line + 1, f"the YAML tag {node.tag} is not taken")
-    return read(node.value)
+    value = _SCALARS[node.tag](node.value)
+    if value in (math.inf, -math.inf):
+        raise ConfigError(path, node.start_mark.line + 1, f"{node.value} is too large for a number")
+    return value
 
 
 def _mapping(node: yaml.MappingNode, place: Place, lines: dict[Place, int], path: Path) -> dict[str, object]:
@@ -200,6 +207,8 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
             return f'"{name}" must be a mapping (key: value), not {_kind(detail["input"])}'
         case "list_type" | "tuple_type":
             return f'"{name}" must be a list, not {_kind(detail["input"])}'
+        case "bool_type" | "bool_parsing":
+            return f'"{name}" must be true or false, not {detail["input"]!r}'
         case "string_type":
             return f'"{name}" must be text; put quotes around {detail["input"]!r}'
         case _:

@@ -20,7 +20,8 @@ UNITS = {
     "s": 1_000,
     "ms": 1,
 }
-PATTERN = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+# ASCII digits alone, and no more than a number that a century of milliseconds needs.
+PATTERN = re.compile("".join(f"(?:([0-9]{{1,15}}){unit})?" for unit in UNITS))
 LONGEST = timedelta(days=100 * 365)
 
 
