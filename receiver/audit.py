@@ -95,9 +95,9 @@ class Entry:
 
 
 def from_json(row: Mapping[str, Any]) -> Entry:
-    """An exported row back as an Entry; Broken when a part is missing."""
+    """An exported row back as an Entry; Broken when it is not as an export writes it."""
     try:
-        return Entry(
+        entry = Entry(
             seq=int(row["seq"]),
             at=datetime.fromisoformat(row["at"]),
             kind=row["kind"],
@@ -109,8 +109,11 @@ def from_json(row: Mapping[str, Any]) -> Entry:
             prev=row["prev"],
             hash=row["hash"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Broken(f"not a row of an audit log: {error!r}") from error
+    if entry.as_json() != row:
+        raise Broken(f"row {entry.seq} is not written as an export writes it: it was changed")
+    return entry
 
 
 def seal(entry: Entry, key: bytes | None) -> str:
@@ -154,9 +157,11 @@ def verify(entries: Iterable[Entry], key: bytes | None) -> Verdict:
             raise Broken(f"row {entry.seq} is sealed with a key; give it with --hmac-key-file")
         if keyed and not entry.keyed:
             raise Broken(f"row {entry.seq} is sealed without a key, after rows that were sealed with one")
-        if not hmac.compare_digest(seal(entry, key if entry.keyed else None), entry.hash):
+        if seal(entry, key if entry.keyed else None) != entry.hash:
             raise Broken(f"row {entry.seq} does not fit its hash: its content was changed")
         count, keyed, head, expected = count + 1, keyed + entry.keyed, entry.hash, entry.seq + 1
+    if key is not None and count and not keyed:
+        raise Broken("no row is sealed with the key: the log was rewritten, or its receiver never had the key")
     return Verdict(count, head, keyed)
 
 
@@ -169,7 +174,7 @@ def read_export(lines: Iterable[str]) -> Iterator[Entry]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Broken(f"line {number} is not JSON: {error}") from error
         if not isinstance(row, dict):
             raise Broken(f"line {number} is not a row of an audit log")

@@ -3,7 +3,8 @@
 What stands in the way is told in one line with the way out; no answer is taken for an empty one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +14,6 @@ from receiver.errors import AmendError
 
 PATIENCE = 30.0  #: seconds for one answer
 PAGE = 500  #: rows asked for at once
-
-Filters = Mapping[str, Any]
 
 
 class Unreachable(AmendError):
@@ -45,15 +44,16 @@ class Receiver:
     def get(self, path: str, **filters: Any) -> dict[str, Any]:
         """The JSON object at a path below /api/v1/; filters that are None are left out."""
         given = {name: value for name, value in filters.items() if value not in (None, [])}
-        try:
-            answer = self._http.get(f"{self.url}/api/v1/{path}", params=given)
-        except httpx.InvalidURL as error:
-            raise Unreachable(f'"{self.url}" is not an address: {error} (--url)') from error
-        except httpx.TimeoutException as error:
-            raise Unreachable(f"{self.url} did not answer within {PATIENCE:.0f} s (--url)") from error
-        except httpx.HTTPError as error:
-            raise Unreachable(f'cannot reach {self.url}: {_why(error)}; is "amend serve" running? (--url)') from error
-        return self._read(answer)
+        with self._reaching():
+            return self._read(self._http.get(f"{self.url}/api/v1/{path}", params=given))
+
+    def lines(self, path: str) -> Iterator[str]:
+        """The lines at a path below /api/v1/, as they come."""
+        with self._reaching(), self._http.stream("GET", f"{self.url}/api/v1/{path}") as answer:
+            if answer.status_code != httpx.codes.OK:
+                answer.read()
+                self._read(answer)
+            yield from answer.iter_lines()
 
     def rows(self, noun: str, *, limit: int | None = None, **filters: Any) -> Iterator[dict[str, Any]]:
         """The rows of a collection, newest first, page by page until there are `limit`, or all."""
@@ -66,6 +66,18 @@ class Receiver:
             cursor = page.get("next")
             if cursor is None:
                 return
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Tell what stands in the way of an answer."""
+        try:
+            yield
+        except httpx.InvalidURL as error:
+            raise Unreachable(f'"{self.url}" is not an address: {error} (--url)') from error
+        except httpx.TimeoutException as error:
+            raise Unreachable(f"{self.url} did not answer within {PATIENCE:.0f} s (--url)") from error
+        except httpx.HTTPError as error:
+            raise Unreachable(f'cannot reach {self.url}: {_why(error)}; is "amend serve" running? (--url)') from error
 
     def _read(self, answer: httpx.Response) -> dict[str, Any]:
         try:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from receiver.commands.options import URL, Format, KeyFile, Labels, Output, Url, examples, group
-from receiver.commands.terminal import inline, moment, say_fields, say_json, say_table
+from receiver.commands.terminal import inline, moment, say, say_fields, say_json, say_table
 
 app = group("What was done, and what was decided against.")
 
@@ -107,7 +107,8 @@ def explain(
     if output is Format.JSON:
         say_json(answer)
         return
-    say_fields({name: inline(value) for name, value in answer.items()})
+    for sentence in reversed(answer["explanations"]):  # as it happened, the oldest first
+        say(f"{moment(sentence['at'])}  {sentence['text']}")
 
 
 def say_steps(steps: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 WIDEST = 60  #: characters of a table's cell
+WIDEST_LAST = 300  #: of the last one in its row, which pushes nothing aside
 
 
 def plain(text: object) -> str:
@@ -37,10 +38,14 @@ def say_json(value: Any) -> None:
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Left-aligned columns under their names."""
-    cells = [[_cut(plain(value)) for value in row] for row in (columns, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells = [
+        [*(_cut(plain(value), WIDEST) for value in row[:-1]), _cut(plain(row[-1]), WIDEST_LAST)]
+        for row in (columns, *rows)
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
     for row in cells:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        aligned = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        typer.echo("  ".join((*aligned, row[-1])).rstrip())
 
 
 def say_fields(fields: Mapping[str, object]) -> None:
@@ -65,5 +70,5 @@ def moment(text: str | None) -> str:
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S%z") if text else ""
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+def _cut(text: str, widest: int) -> str:
+    return text if len(text) <= widest else f"{text[: widest - 1]}…"

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from receiver.audit import GENESIS, Entry, Kind, seal
+from receiver.audit import GENESIS, Broken, Entry, Kind, seal
 from receiver.store.tables import audit
 
 
@@ -55,7 +55,14 @@ class Log:
 def entries(connection: sa.Connection, *, after: int = 0) -> Iterator[Entry]:
     """Every row in order, a batch at a time."""
     while True:
-        rows = connection.execute(sa.select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(1000)).all()
+        query = sa.select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(1000)
+        try:
+            rows = connection.execute(query).all()
+        except (
+            TypeError,
+            OverflowError,
+        ) as error:  # SQLite keeps text in a column of numbers, if somebody puts it there
+            raise Broken(f"a row after row {after} has no time: its content was changed") from error
         yield from map(_entry, rows)
         if not rows:
             return
@@ -82,12 +89,16 @@ def page(
 
 
 def _entry(row: sa.Row[Any]) -> Entry:
+    try:
+        data = json.loads(row.data)
+    except ValueError as error:
+        raise Broken(f"row {row.seq} does not hold JSON: its content was changed") from error
     return Entry(
         seq=row.seq,
         at=row.at,
         kind=row.kind,
         actor=row.actor,
-        data=json.loads(row.data),
+        data=data,
         episode_id=row.episode_id,
         run_id=row.run_id,
         keyed=row.keyed,
