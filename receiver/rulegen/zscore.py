@@ -49,7 +49,7 @@ CUT: Final = 2
 BLOCKS: Final = 288
 #: Three series of moments are read instead of one of samples: below this many samples a block that costs more.
 PAYS: Final = 6
-_BLOCK_SIZES: Final = tuple(timedelta(minutes=each) for each in (1, 2, 5, 10, 15, 20, 30, 60, 120, 240))
+_BLOCK_SIZES: Final = tuple(timedelta(minutes=each) for each in (5, 10, 15, 20, 30, 60, 120, 240))
 
 
 class ZScore:

@@ -222,7 +222,7 @@ def _detector(folder: Path, text: str) -> Detector:
     ("times", "block", "offset"),
     [
         ("window: 10m, interval: 1s, for: 5s", None, timedelta(seconds=25)),
-        ("window: 30m, interval: 1s, for: 5s", timedelta(minutes=1), timedelta(seconds=75)),
+        ("window: 30m, interval: 1s, for: 5s", None, timedelta(seconds=75)),
         ("window: 1h, interval: 30s, for: 5m", None, timedelta(seconds=330)),
         ("window: 1d, interval: 30s, for: 5m", timedelta(minutes=5), timedelta(hours=1)),
         ("window: 1d, interval: 5m, for: 5m", None, timedelta(hours=1)),
