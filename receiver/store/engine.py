@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 
 from receiver.errors import ConfigError
 
@@ -49,18 +46,40 @@ def open_to_read(url: str) -> sa.Engine:
 
 def migrate(engine: sa.Engine) -> None:
     """Bring the database to the newest schema; ConfigError when it cannot be reached or is newer than we are."""
+    try:
+        with engine.begin() as connection:
+            if _version(connection) != _newest():
+                _upgrade(connection)
+    except sa.exc.OperationalError as error:
+        raise ConfigError(_shown(engine.url), None, f"the store cannot be opened: {error.orig}") from error
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    # here, because a third of the time to start would be spent on what is needed once per release
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    place = _shown(engine.url)
+    config.attributes["connection"] = connection
     try:
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except sa.exc.OperationalError as error:
-        raise ConfigError(place, None, f"the store cannot be opened: {error.orig}") from error
+        command.upgrade(config, "head")
     except CommandError as error:
+        place = _shown(connection.engine.url)
         raise ConfigError(place, None, f"the store was made by a newer amend: {error}") from error
+
+
+def _version(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(sa.text("select version_num from alembic_version"))
+    return version
+
+
+def _newest() -> str:
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def _shown(url: sa.URL) -> str:
