@@ -5,6 +5,8 @@ The names and labels are Compose's, because they are what Amend's targets and Pr
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import docker
@@ -20,18 +22,23 @@ SECOND = 1_000_000_000
 Client = docker.DockerClient
 
 
-def up(client: Client, *, image: str, port: int) -> None:
-    """Starts the shop and waits until it is healthy; Broken when there is one already."""
+@contextmanager
+def shop_open(client: Client, *, image: str, port: int) -> Iterator[None]:
+    """The shop, healthy and with visitors; Broken when there is one already, which is nobody's to take down."""
     if containers(client):
         raise Broken(
             f'this Docker Engine already has containers of a project "{PROJECT}", which the demo will not touch; '
             f"to remove them: docker rm -f $(docker ps -aq -f label=com.docker.compose.project={PROJECT})"
         )
-    client.networks.create(NETWORK, labels={"com.docker.compose.project": PROJECT})
-    for service in SERVICES:
-        start(client, service, number=1, image=image, port=port)
-    wait_until(lambda: all(map(_healthy, shop(client))), what="the shop to be healthy", within=30)
-    start(client, "load", number=1, image=image, port=port)
+    try:
+        client.networks.create(NETWORK, labels={"com.docker.compose.project": PROJECT})
+        for service in SERVICES:
+            start(client, service, number=1, image=image, port=port)
+        wait_until(lambda: all(map(_healthy, shop(client))), what="the shop to be healthy", within=30)
+        start(client, "load", number=1, image=image, port=port)
+        yield
+    finally:
+        _close(client)
 
 
 def start(client: Client, service: str, *, number: int, image: str, port: int) -> None:
@@ -47,14 +54,6 @@ def start(client: Client, service: str, *, number: int, image: str, port: int) -
     api: Any = client.api
     created = api.create_container_from_config({**config, "Labels": labels}, f"{PROJECT}-{service}-{number}")
     api.start(created["Id"])
-
-
-def down(client: Client) -> None:
-    """Removes the shop, also what was scaled up since."""
-    for container in containers(client):
-        container.remove(force=True)
-    for network in client.networks.list(names=[f"^{NETWORK}$"]):
-        network.remove()
 
 
 def containers(client: Client) -> list[Container]:
@@ -73,6 +72,14 @@ def shop(client: Client, service: str | None = None) -> list[Container]:
 def url(container: Container, *, port: int) -> str:
     container.reload()
     return f"http://{container.attrs['NetworkSettings']['Networks'][NETWORK]['IPAddress']}:{port}"
+
+
+def _close(client: Client) -> None:
+    """Removes the shop, also what was scaled up since."""
+    for container in containers(client):
+        container.remove(force=True)
+    for network in client.networks.list(names=[f"^{NETWORK}$"]):
+        network.remove()
 
 
 def _healthy(container: Container) -> bool:

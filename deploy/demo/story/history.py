@@ -6,8 +6,10 @@ metrics repeat what the shop has just measured; the recorded ones are Prometheus
 
 import random
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,6 @@ from story.part import Broken
 
 LENGTH = timedelta(minutes=40)  # the window of the specs, and what its offset and its first rates need
 STEP = 5  # seconds between two raw samples: rates take any spacing
-ROUNDS = 12  # more than any chain of rules is long
 
 
 @dataclass(frozen=True)
@@ -49,57 +50,72 @@ def observe(url: str, *, seconds: float, labels: Mapping[str, str]) -> list[Samp
     return samples
 
 
-def write_raw(samples: Sequence[Sample], *, until: float, path: Path) -> None:
-    """The samples' past as OpenMetrics text: the same rates and levels, with a little noise."""
-    with path.open("w") as file:
-        for sample in samples:
-            file.writelines(_past(sample, until=until))
-        file.write("# EOF\n")
+@dataclass(frozen=True)
+class Past:
+    """A stretch of time that ends now, and the data folder of the Prometheus that is to remember it."""
 
+    promtool: str
+    data: Path
+    scratch: Path
+    until: float = field(default_factory=time.time)
 
-def _past(sample: Sample, *, until: float) -> Iterator[str]:
-    start = until - LENGTH.total_seconds()
-    total = 0.0
-    # One seed per instance and not per series: a histogram's buckets must swell and ebb together.
-    noise = random.Random(sample.labels["instance"])
-    for at in range(int(start), int(until), STEP):
-        swell = noise.uniform(0.9, 1.1)
-        total += sample.value * STEP * swell
-        yield sample.text(total if sample.counts else sample.value * (1 + (swell - 1) / 20), at)
+    @property
+    def since(self) -> float:
+        return self.until - LENGTH.total_seconds()
 
+    def fill_in_raw(self, samples: Sequence[Sample]) -> None:
+        """The samples' past: the same rates and levels, with a little noise."""
+        path = self.scratch / "history.txt"
+        with path.open("w") as file:
+            for sample in samples:
+                file.writelines(self._past(sample))
+            file.write("# EOF\n")
+        self._create_blocks("openmetrics", str(path), str(self.data))
 
-def load_raw(path: Path, *, promtool: str, data: Path) -> None:
-    _promtool(promtool, "create-blocks-from", "openmetrics", str(path), str(data))
+    def fill_in_recorded(self, rules: Sequence[Path], *, prometheus: str) -> int:
+        """One round: what every recording rule that has no past yet says of it; how many there were.
 
+        A rule that reads another's output finds it only once Prometheus has loaded it, so this is to be called again
+        after a restart of Prometheus, until nothing more comes of it.
+        """
+        known = _recorded(prometheus)
+        groups = [group for path in rules for group in yaml.safe_load(path.read_text())["groups"]]
+        unknown = [
+            {**group, "rules": missing}
+            for group in groups
+            if (missing := [rule for rule in group["rules"] if "record" in rule and _identity(rule) not in known])
+        ]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda group: self._evaluate(group, prometheus=prometheus), unknown))
+        return sum(len(group["rules"]) for group in unknown)
 
-def load_recorded(rules: Path, *, promtool: str, prometheus: str, data: Path, until: float, scratch: Path) -> int:
-    """One round: evaluates over the past every recording rule that has none yet; how many were left to do.
+    def _past(self, sample: Sample) -> Iterator[str]:
+        total = 0.0
+        # One seed per instance and not per series: a histogram's buckets must swell and ebb together.
+        noise = random.Random(sample.labels["instance"])
+        for at in range(int(self.since), int(self.until), STEP):
+            swell = noise.uniform(0.9, 1.1)
+            total += sample.value * STEP * swell
+            yield sample.text(total if sample.counts else sample.value * (1 + (swell - 1) / 20), at)
 
-    A rule that reads another's output finds it only once Prometheus has loaded it, so this is to be called again
-    after a restart of Prometheus until nothing more comes of it.
-    """
-    known = _recorded(prometheus)
-    left = 0
-    for group in yaml.safe_load(rules.read_text())["groups"]:
-        rules_left = [rule for rule in group["rules"] if "record" in rule and _identity(rule) not in known]
-        if not rules_left:
-            continue
-        left += len(rules_left)
-        part = scratch / "history.rules.yml"
-        part.write_text(yaml.safe_dump({"groups": [{"name": group["name"], "rules": rules_left}]}))
-        start = until - LENGTH.total_seconds()
-        _promtool(
-            promtool,
-            "create-blocks-from",
+    def _evaluate(self, group: Mapping[str, Any], *, prometheus: str) -> None:
+        path = self.scratch / f"history-{group['name'].replace(':', '-')}.rules.yml"
+        path.write_text(yaml.safe_dump({"groups": [{"name": group["name"], "rules": group["rules"]}]}))
+        self._create_blocks(
             "rules",
-            f"--start={start:.0f}",
-            f"--end={until:.0f}",
-            f"--eval-interval={group['interval']}",
+            f"--start={self.since:.0f}",
+            f"--end={self.until:.0f}",
+            f"--eval-interval={group['interval']}",  # as Prometheus will: averages weigh samples, not time
             f"--url=http://{prometheus}",
-            f"--output-dir={data}",
-            str(part),
+            f"--output-dir={self.data}",
+            str(path),
         )
-    return left
+
+    def _create_blocks(self, *arguments: str) -> None:
+        argv = [self.promtool, "tsdb", "create-blocks-from", *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise Broken(f"promtool tsdb create-blocks-from {arguments[0]} failed:\n{done.stderr.strip()}")
 
 
 def _recorded(prometheus: str) -> set[tuple[str, str]]:
@@ -112,9 +128,3 @@ def _recorded(prometheus: str) -> set[tuple[str, str]]:
 
 def _identity(rule: Mapping[str, Any]) -> tuple[str, str]:
     return rule["record"], rule["labels"]["detector"]
-
-
-def _promtool(promtool: str, *arguments: str) -> None:
-    done = subprocess.run([promtool, "tsdb", *arguments], capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        raise Broken(f"promtool tsdb {' '.join(arguments[:2])} failed:\n{done.stderr.strip()}")

@@ -6,8 +6,7 @@ The stage enters them one by one; each is ready when it is handed over and gone 
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,35 +62,23 @@ class Place:
 
 
 def generate_rules(place: Place) -> None:
-    argv = [str(AMEND), "rules", "generate", "--specs", str(DEMO / "specs"), "--out", str(place.rules)]
-    done = subprocess.run(argv, cwd=place.root, capture_output=True, text=True, timeout=60, check=False)
+    folders = ("--specs", DEMO / "specs", "--out", place.rules, "--dashboards", place.root / "dashboards")
+    argv = [str(AMEND), "rules", "generate", *map(str, folders)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise Broken(f"amend rules generate failed:\n{done.stdout}{done.stderr}")
 
 
-def fill_in_history(place: Place, samples: list[history.Sample]) -> None:
-    """Raw metrics first, then what the rules make of them, round by round: see history.py."""
-    until = time.time()
-    promtool = program("PROMTOOL")
+def fill_in_history(place: Place, samples: Sequence[history.Sample]) -> None:
+    """Raw metrics first, then what the rules make of them, round by round, until a round brings nothing more."""
     place.data.mkdir()
-    raw = place.root / "history.txt"
-    history.write_raw(samples, until=until, path=raw)
-    history.load_raw(raw, promtool=promtool, data=place.data)
+    past = history.Past(program("PROMTOOL"), data=place.data, scratch=place.root)
+    past.fill_in_raw(samples)
     before, left = None, -1
     while left != before:
         before = left
         with _prometheus(place, "history", "--log.level=error"):
-            left = sum(
-                history.load_recorded(
-                    rules,
-                    promtool=promtool,
-                    prometheus=place.prometheus,
-                    data=place.data,
-                    until=until,
-                    scratch=place.root,
-                )
-                for rules in place.rules.glob("*.rules.yml")
-            )
+            left = past.fill_in_recorded(list(place.rules.glob("*.rules.yml")), prometheus=place.prometheus)
 
 
 def prometheus(place: Place) -> AbstractContextManager[Part]:

@@ -66,8 +66,7 @@ def stage(engine_in: EngineIn, *, narrator: Narrator) -> Iterator[Stage]:
 def _set(root: Path, engine_in: EngineIn, *, narrator: Narrator, end: ExitStack) -> Stage:
     engine = end.enter_context(engine_in(root))
     client = end.enter_context(closing(docker.DockerClient(base_url=engine.url, version="auto", timeout=30)))
-    end.callback(compose.down, client)
-    compose.up(client, image=engine.image, port=engine.port)
+    end.enter_context(compose.shop_open(client, image=engine.image, port=engine.port))
     opened = time.monotonic()
     narrator.tell("shop", f"orders, users and payments, with visitors: {engine.what}")
 
