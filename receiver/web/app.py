@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from receiver.audit import Broken
 from receiver.store import StoreError
 from receiver.web.api import Api
 from receiver.web.auth import Keys
@@ -49,6 +50,9 @@ def create_app(doors: Doors) -> Starlette:
     async def store_away(request: Request, error: Exception) -> Response:
         return await refusal(request, HTTPException(503, str(error)))
 
+    async def tampered(request: Request, error: Exception) -> Response:
+        return await refusal(request, HTTPException(500, f"the audit log is broken: {error}"))
+
     app = Starlette(
         routes=[
             *Webhook(doors).routes(),
@@ -58,7 +62,7 @@ def create_app(doors: Doors) -> Starlette:
             *SignIn(keys, sessions, frame).routes(),
         ],
         middleware=[Middleware(_Headers)],
-        exception_handlers={HTTPException: refusal, StoreError: store_away, Exception: _fault},
+        exception_handlers={HTTPException: refusal, StoreError: store_away, Broken: tampered, Exception: _fault},
     )
     # A redirected POST becomes an empty GET, which Alertmanager takes for success: the alert would be lost.
     app.router.redirect_slashes = False

@@ -69,7 +69,7 @@ def about_run(connection: sa.Connection, run_id: int) -> list[Sentence]:
     if run is None:
         return []
     entries = log.page(connection, limit=ROWS, run_id=run_id)
-    return _sentences(entries) or [Sentence(run.updated_at, standing(run), run.id, run.episode_id)]
+    return _sentences(entries) or [_undecided(run)]
 
 
 def about_labels(connection: sa.Connection, labels: Mapping[str, str]) -> list[Sentence]:
@@ -78,10 +78,7 @@ def about_labels(connection: sa.Connection, labels: Mapping[str, str]) -> list[S
     undecided: list[Sentence] = []
     for episode in episodes.page(connection, limit=EPISODES, labels=labels):
         found += log.page(connection, limit=ROWS, episode_id=episode.id)
-        undecided += [
-            Sentence(run.updated_at, standing(run), run.id, run.episode_id)
-            for run in runs.page(connection, limit=ROWS, status=Status.MATCHED, episode_id=episode.id)
-        ]
+        undecided += map(_undecided, runs.page(connection, limit=ROWS, status=Status.MATCHED, episode_id=episode.id))
     return undecided + _sentences(sorted(found, key=lambda entry: entry.seq, reverse=True))
 
 
@@ -102,13 +99,16 @@ def standing(run: Run) -> str:
         "target": run.workload,
         "retry_at": run.wake_at and run.wake_at.isoformat(),
     }
-    said = STANDING[run.status].format_map(_Words(_words(words, at=run.updated_at)))
-    return f"run {run.id} of {run.playbook}: {said}"
+    return STANDING[run.status].format_map(_Words(_words(words, at=run.updated_at)))
 
 
 class _Words(dict[str, str]):
     def __missing__(self, _: str) -> str:
         return "(not recorded)"
+
+
+def _undecided(run: Run) -> Sentence:
+    return Sentence(run.updated_at, f"run {run.id} of {run.playbook}: {standing(run)}", run.id, run.episode_id)
 
 
 def _sentences(entries: Sequence[Entry]) -> list[Sentence]:

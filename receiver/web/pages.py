@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from receiver.audit import Entry, Kind
+from receiver.audit import Broken, Entry, Kind
 from receiver.conventions import NUMBERS
 from receiver.playbook import Playbook
 from receiver.run import Episode, Outcome, Reason, Run, Status
@@ -150,13 +150,18 @@ class Pages:
 
     async def audit(self, request: Request) -> Response:
         query = Query(request, *AUDIT_FILTERS)
-        page = await self._doors.ledger.read(partial(page_of_entries, query=query))
+        try:
+            page = await self._doors.ledger.read(partial(page_of_entries, query=query))
+            check = await self._chain.recent()
+        except Broken:  # a row that cannot even be shown; the check says where
+            page = Page((), None)
+            check = await self._chain.check()
         return self._frame.show(
             request,
             "audit.html",
             entries=page.rows,
             older=_older(request, page),
-            check=await self._chain.recent(),
+            check=check,
             kinds=list(Kind),
             chosen={name: query.text(name) or "" for name in ("kind", "run", "episode")},
         )

@@ -135,15 +135,15 @@ class Webhook:
 
     async def _store(self, message: Message) -> int:
         now = self._doors.clock()
-        delivery = await self._doors.ledger.write(
-            partial(
-                deliveries.store,
-                message=message,
-                source=SOURCE,
-                received_at=now,
-                replica_labels=self._doors.settings.identity.replica_labels,
-            )
+        query = partial(
+            deliveries.store,
+            message=message,
+            source=SOURCE,
+            received_at=now,
+            replica_labels=self._doors.settings.identity.replica_labels,
         )
+        # shielded: others share its commit, so giving up the wait must not take it back
+        delivery = await asyncio.shield(self._doors.ledger.write(query))
         metrics.LAST_DELIVERY.set(now.timestamp())
         _tell(delivery, message)
         return delivery

@@ -17,6 +17,7 @@ from receiver.playbook import Playbook
 from receiver.settings import Settings
 from receiver.store import Ledger
 from receiver.web import Doors, create_app
+from receiver.web.protocol import PunctualProtocol
 from tests.bed.processes import until
 
 T = TypeVar("T")
@@ -50,7 +51,9 @@ class Web:
         self.reload_error: Exception | None = None
         self.playbooks: list[Playbook] = []
         self._server = uvicorn.Server(
-            uvicorn.Config(create_app(self._doors()), port=0, log_config=None, timeout_graceful_shutdown=1)
+            uvicorn.Config(
+                create_app(self._doors()), port=0, http=PunctualProtocol, log_config=None, timeout_graceful_shutdown=1
+            )
         )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
@@ -75,7 +78,7 @@ class Web:
         return asyncio.run(self.ledger.read(query))
 
     def get(self, path: str, *, role: str = "viewer", **parameters: Any) -> httpx.Response:
-        return self.client.get(path, params=parameters, headers={"Authorization": f"Bearer {KEYS[role]}"})
+        return self.client.get(path, params=parameters or None, headers={"Authorization": f"Bearer {KEYS[role]}"})
 
     def deliver(self, body: Any, *, token: str = TOKEN, path: str = "/api/v1/alerts") -> httpx.Response:
         """POST a body to the webhook as Alertmanager does: bytes as they are, anything else as JSON."""

@@ -252,7 +252,7 @@ def test_the_audit_log_is_filtered_and_verified(web: Web, seed: Seed) -> None:
     [
         ("update audit set actor = 'nobody' where seq = 2", "row 2 does not fit its hash"),
         ("delete from audit where seq = 2", "rows are missing"),
-        ("update audit set data = 'x' where seq = 2", "not JSON"),
+        ("update audit set data = 'x' where seq = 2", "row 2 does not hold JSON"),
     ],
 )
 def test_a_log_that_was_changed_is_reported_broken(web: Web, seed: Seed, change: str, said: str) -> None:
@@ -262,6 +262,16 @@ def test_a_log_that_was_changed_is_reported_broken(web: Web, seed: Seed, change:
     answer = web.get("/api/v1/audit/verify").json()
     assert answer["verified"] is False
     assert said in answer["problem"]
+
+
+def test_rows_that_cannot_be_read_are_told_as_what_they_are(web: Web, seed: Seed) -> None:
+    seed.fixed(seed.episode(NOON), NOON)
+    with sqlite3.connect(web.database) as connection:
+        connection.execute("update audit set data = 'x' where seq = 2")
+    for path in ("audit", "audit/export", "explain?run=1"):
+        answer = web.get(f"/api/v1/{path}")
+        assert answer.status_code == 500
+        assert answer.json()["error"].startswith("the audit log is broken: row 2 does not hold JSON"), path
 
 
 def test_a_log_sealed_with_a_key_is_verified_with_it(tmp_path: Path) -> None:
