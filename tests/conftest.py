@@ -4,6 +4,7 @@ pytest calls the hooks; a test asks for a fixture, or opens a part of tests/bed 
 """
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
@@ -46,6 +47,11 @@ def docker_engine(dockerd: DockerEngine) -> Iterator[DockerEngine]:
     """The run's engine, which a test leaves without containers."""
     yield dockerd
     dockerd.clean()
+
+
+def pytest_configure() -> None:
+    # As Ctrl-C does: by default SIGTERM ends pytest on the spot, and what it started would run on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

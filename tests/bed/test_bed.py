@@ -203,6 +203,16 @@ def test_containers_find_one_another_by_name_and_publish_their_ports(docker_engi
     assert seen.decode().strip() == str(web.id)[:12]
 
 
+LONG = """
+import time
+from tests.bed.processes import Process
+
+def test_it(running, tmp_path):
+    process = running.enter_context(Process(["sleep", "600"], log=tmp_path / "log"))
+    print("started", process.pid, flush=True)
+    time.sleep(600)
+"""
+
 SKIPS = {
     "test_skips.py": "import pytest\ndef test_it(): pytest.skip('no luck')",
     "test_module.py": "import pytest\npytest.skip('no luck', allow_module_level=True)",
@@ -234,3 +244,16 @@ def test_the_receiver_remembers_an_alert_over_a_power_cut(tmp_path: Path, runnin
     (episode,) = receiver.get("episodes")["episodes"]
     assert episode["labels"] == {"alertname": "Down", "service": "orders"}
     assert receiver.runs() == []
+
+
+def test_a_run_that_is_told_to_end_stops_what_it_started(tmp_path: Path) -> None:
+    (tmp_path / "test_long.py").write_text(LONG)
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-s", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        child = next(int(line.split()[-1]) for line in run.stdout if "started" in line)
+        assert Path(f"/proc/{child}").exists()
+        run.terminate()
+        run.stdout.read()
+    assert run.returncode == pytest.ExitCode.INTERRUPTED
+    assert not Path(f"/proc/{child}").exists()
