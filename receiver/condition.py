@@ -7,12 +7,15 @@ import ast
 import itertools
 import math
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from receiver.conventions import NUMBERS
 from receiver.errors import AmendError
+
+LARGEST = sys.float_info.max  #: what a number is compared with at most: an annotation cannot say more
 
 _COMPARE: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.Gt: operator.gt,
@@ -78,7 +81,7 @@ def _check_number(node: ast.expr) -> None:
             pass
         case ast.Name(id=name):
             raise ValueError(f'"{name}" is no number of an alert; known are {", ".join(NUMBERS)}')
-        case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
+        case ast.Constant(value=int() | float() as number) if type(number) is not bool and abs(number) <= LARGEST:
             pass
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             _check_number(operand)

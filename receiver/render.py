@@ -6,7 +6,7 @@ never read as a template, and in a URL it is percent-encoded.
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -82,7 +82,11 @@ def render(template: str, context: Mapping[str, Any]) -> str:
 
 def render_url(template: str, context: Mapping[str, Any]) -> str:
     """As `render`, with every filled-in value percent-encoded: no label adds a path, a query or a host."""
-    return _render(_URL, template, context)
+    url = _render(_URL, template, context)
+    # dots need no encoding, and HTTP clients take a step back at `/../`
+    if {".", ".."} & set(urlsplit(url).path.split("/")):
+        raise Unrenderable("the URL's path has a segment . or ..")
+    return url
 
 
 def render_all(value: Any, context: Mapping[str, Any]) -> Any:
