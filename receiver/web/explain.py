@@ -27,9 +27,9 @@ SAID: Mapping[str, str] = {
     Kind.NO_MATCH: "nothing was done about {alertname}, no_match: no playbook's matchers fit its labels",
     Kind.ALERT_STALE: "a late firing of {alertname} was not acted on: it is over",
     Kind.SKIPPED: "skipped, {reason}: {detail}{again}",
-    Kind.OBSERVED: "observed: would have done {plan} on {target}",
-    Kind.INTENT: "begins {verb} on {target}",
-    Kind.STEP_DONE: "{verb} on {target} is done",
+    Kind.OBSERVED: "observed: would have done {plan}{on}",
+    Kind.INTENT: "begins {verb}{on}",
+    Kind.STEP_DONE: "{verb}{on} is done",
     Kind.STEP_FAILED: "{verb} failed: {error}",
     Kind.STEP_UNKNOWN: "nobody knows whether {verb} was done: {error}",
     Kind.INTERRUPTED: "the process that was acting is gone; cut off: {cut_off}",
@@ -43,8 +43,8 @@ STANDING: Mapping[Status, str] = {
     Status.SKIPPED: "skipped, {reason}: {detail}{again}",
     Status.WAITING: "waits for an approval",
     Status.QUEUED: "allowed to act, waiting for its turn",
-    Status.ACTING: "is acting on {target}",
-    Status.VERIFYING: "acted on {target}; looking whether it helped",
+    Status.ACTING: "is acting{on}",
+    Status.VERIFYING: "acted{on}; looking whether it helped",
     Status.DONE: "{outcome}: {detail}",
     Status.CANCELLED: "cancelled before it acted: {detail}",
 }
@@ -125,7 +125,7 @@ def _words(data: Mapping[str, Any], *, at: datetime) -> dict[str, str]:
     words["again"] = f"; decided again at {retry_at}" if retry_at else ""
     words["plan"] = ", ".join(_plain(step) for step in data.get("steps") or []) or "nothing"
     words["until"] = _moment(data.get("until"), at) or "its deadline"
-    words.setdefault("target", "the playbook's own account")
+    words["on"] = f" on {words['target']}" if "target" in words else ""
     return words
 
 

@@ -9,10 +9,11 @@ import pytest
 from starlette.routing import Route
 
 from receiver.actions import VERBS
-from receiver.audit import GENESIS, read_export, verify
+from receiver.audit import GENESIS, Kind, read_export, verify
 from receiver.playbook import read
 from receiver.run import Outcome, Reason, Status
 from receiver.web import create_app
+from receiver.web.explain import SAID, STANDING
 from tests.web.conftest import KEYS, Web
 from tests.web.seed import PLAYBOOK, WORKLOAD, Seed
 
@@ -231,6 +232,11 @@ def test_rows_with_less_in_them_than_usual_are_told_all_the_same(web: Web, seed:
         f"run 1 of {PLAYBOOK}: skipped, guard_error: {{detail}} {{0}} {{x.__class__}}"
     ]
     assert explained(web, label="service=orders")[-1] == "(not recorded) fired"
+
+
+def test_every_kind_of_row_and_every_status_of_a_run_has_words() -> None:
+    assert set(SAID) == set(Kind)
+    assert set(STANDING) == set(Status)
 
 
 def test_the_audit_log_is_filtered_and_verified(web: Web, seed: Seed) -> None:
