@@ -4,7 +4,7 @@ Verification asks for these so that an empty answer is never taken for a healthy
 as text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,52 +14,83 @@ import promql_parser as promql
 from receiver.prometheus import Rule, Sample
 
 COMPARISONS = {">", ">=", "<", "<=", "==", "!="}
+_RANGES = (promql.MatrixSelector, promql.SubqueryExpr)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The first comparison of an expression: the rest of it only filters."""
+    """One place where an expression decides; what follows it only filters."""
 
     text: str
-    watched: str  #: the side that has series: what is watched
+    watched: str  #: the side that has series, without any filter: what is watched
     bound: str | None  #: the other side, when it is more than a number
-    filters: tuple[str, ...] = ()  #: what is joined to it by `and`
 
 
-def first_comparison(expr: str) -> Comparison | None:
-    """Where an expression decides: the leftmost comparison; None when there is none to be found."""
-    return _comparison(promql.parse(expr), ())
+def comparisons(expr: str) -> tuple[Comparison, ...]:
+    """Where an expression decides: it is false when all of these are. None where its being empty shows nothing."""
+    return _comparisons(promql.parse(expr))
+
+
+def watched(expr: str) -> list[str]:
+    """What must have samples for an empty answer to mean no."""
+    return [each.watched for each in comparisons(expr)] or [expr]
 
 
 def holds(samples: Sequence[Sample], expr: str) -> bool:
     """Whether an answer means yes: a filter that let something through, or a number other than 0."""
     usable = [sample for sample in samples if sample.usable]
-    if first_comparison(expr) is not None:
+    if _is_filter(promql.parse(expr)):
         return bool(usable)
     return any(sample.value != 0 for sample in usable)
 
 
-def _comparison(node: Any, filters: tuple[str, ...]) -> Comparison | None:
+def _comparisons(node: Any) -> tuple[Comparison, ...]:
     node = _bare(node)
-    if isinstance(node, promql.Call) and node.func.name.startswith("absent"):
-        # absent(x) is false just when x has samples
-        return Comparison(node.prettify(), _selectors_side(node.args[0]), None, filters)
-    if not isinstance(node, promql.BinaryExpr):
-        return None
-    operator = str(node.op)
+    operator = str(node.op) if isinstance(node, promql.BinaryExpr) else ""
+    if operator == "or":  # a side that compares nothing is false by its absence, which shows nothing
+        sides = _comparisons(node.lhs), _comparisons(node.rhs)
+        return (*sides[0], *sides[1]) if all(sides) else ()
     if operator == "and":
-        return _comparison(node.lhs, (*filters, node.rhs.prettify()))
+        return _comparisons(node.lhs) or _comparisons(node.rhs)
     if operator == "unless":
-        return _comparison(node.lhs, filters)
-    if operator not in COMPARISONS or (node.modifier and node.modifier.return_bool):
+        return _comparisons(node.lhs)
+    if _compares(node):
+        left, right = (node.rhs, node.lhs) if _is_number(node.lhs) else (node.lhs, node.rhs)
+        bound = None if _is_number(right) else _unfiltered(right)
+        return (Comparison(node.prettify(), _unfiltered(left), bound),)
+    text, inside = node.prettify(), _unfiltered(node)
+    return (Comparison(text, inside, None),) if inside != text else ()
+
+
+def _compares(node: Any) -> bool:
+    """It filters, and does not answer 0 or 1."""
+    binary = isinstance(node, promql.BinaryExpr) and str(node.op) in COMPARISONS
+    return binary and not (node.modifier and node.modifier.return_bool)
+
+
+def _is_filter(node: Any) -> bool:
+    node = _bare(node)
+    operator = str(node.op) if isinstance(node, promql.BinaryExpr) else ""
+    if operator == "or":
+        return _is_filter(node.lhs) and _is_filter(node.rhs)
+    if operator == "and":
+        return _is_filter(node.lhs) or _is_filter(node.rhs)
+    return _is_filter(node.lhs) if operator == "unless" else _compares(node)
+
+
+def _unfiltered(node: Any) -> str:
+    """What the comparisons in it look at: `count(up == 0)` rests on `count(up)`, and absent(x) is false where x is."""
+
+    def let_through(each: Any) -> Any:
+        if _compares(each):
+            return each.rhs if _is_number(each.lhs) else each.lhs
+        if isinstance(each, promql.Call) and each.func.name.startswith("absent"):
+            inside = each.args[0]
+            bare = inside.vector_selector if isinstance(inside, promql.MatrixSelector) else inside
+            return promql.parse(f"count({bare.prettify()})")
         return None
-    left, right = (node.rhs, node.lhs) if _is_number(node.lhs) else (node.lhs, node.rhs)
-    bound = None if _is_number(right) else right.prettify()
-    return Comparison(node.prettify(), left.prettify(), bound, filters)
 
-
-def _selectors_side(node: Any) -> str:
-    text: str = node.vector_selector.prettify() if isinstance(node, promql.MatrixSelector) else node.prettify()
+    text: str = promql.transform(node, post_visit=let_through).prettify()
     return text
 
 
@@ -91,7 +122,7 @@ def _sources(node: Any, rules: Sequence[Rule], known: dict[str, Sources | str]) 
     if isinstance(node, promql.VectorSelector):
         now = _now(node)
         if now not in known:
-            recorded = [rule for rule in rules if rule.kind == "recording" and _may_read(node, rule)]
+            recorded = _recorded(node, rules)
             known[now] = NOTHING if recorded else now  # so that a series recorded from its own past comes to an end
             if recorded:
                 known[now] = each((promql.parse(rule.expr) for rule in recorded), any=True)
@@ -99,8 +130,9 @@ def _sources(node: Any, rules: Sequence[Rule], known: dict[str, Sources | str]) 
     if isinstance(node, promql.BinaryExpr):
         operator = str(node.op)
         return each([node.lhs] if operator == "unless" else [node.lhs, node.rhs], any=operator == "or")
-    inside = node.args if isinstance(node, promql.Call) else [getattr(node, "expr", None)]
-    return each(inner for inner in inside if isinstance(inner, promql.Expr))
+    if isinstance(node, promql.Call) and node.func.name.startswith("absent"):
+        return NOTHING
+    return each(_inside(node))
 
 
 def _join(parts: Iterable[Sources | str], *, any: bool) -> Sources | str:  # noqa: A002
@@ -113,50 +145,93 @@ def _join(parts: Iterable[Sources | str], *, any: bool) -> Sources | str:  # noq
     return flat.pop() if len(flat) == 1 else Sources(frozenset(flat), any)
 
 
-def frozen(expr: str, at: datetime) -> str | None:
-    """The expression with its baselines as they were `at` a time, and only the watched value as it is now.
+def frozen(expr: str, at: datetime, rules: Sequence[Rule]) -> str | None:
+    """A comparison with its baselines as they were `at` a time, and only the watched value as it is now.
 
-    The leftmost selector is what is watched; every longer range is a baseline and gets an @ modifier. None when there
+    Whatever looks further back than the quickest part of it is a baseline, also when rules record it. None when there
     is no baseline in it: a fixed bound learns nothing.
     """
-    tree = promql.parse(expr)
-    spans = _spans(tree)
-    if not spans or all(span <= spans[0] for span in spans):
+    tree = _inlined(promql.parse(expr), rules, frozenset())
+    reaches = [_reach(selector, rules) for selector in _outermost(tree)]
+    if not reaches or max(reaches) == min(reaches):
         return None
     stamp = f"@ {at.timestamp():.3f}"
 
-    def pin(node: Any) -> Any:
-        if isinstance(node, promql.MatrixSelector | promql.SubqueryExpr) and _range(node) > spans[0]:
-            return promql.parse(f"{node.prettify()} {stamp}") if " @ " not in node.prettify() else None
-        return None
+    def pin(selector: Any) -> Any:
+        free = " @ " not in selector.prettify()
+        baseline = _reach(selector, rules) > min(reaches)
+        return promql.parse(f"{selector.prettify()} {stamp}") if free and baseline else None
 
-    return str(promql.transform(tree, post_visit=pin).prettify())
+    return str(_replaced(tree, pin).prettify())
 
 
-def _spans(node: Any) -> list[timedelta]:
-    """The ranges of all selectors, in the order in which they are written; instant ones have none."""
-    found: list[timedelta] = []
-    inside: list[Any] = []
+def _inlined(tree: Any, rules: Sequence[Rule], above: frozenset[str]) -> Any:
+    """With the expressions of recorded series in their place: a recorded z-score holds its baseline in itself."""
 
-    def enter(each: Any) -> None:
-        if isinstance(each, promql.MatrixSelector | promql.SubqueryExpr):
-            found.append(_range(each))
-        elif isinstance(each, promql.VectorSelector) and not inside:
-            found.append(timedelta())
-        if isinstance(each, promql.MatrixSelector):
-            inside.append(each)
+    def inline(selector: Any) -> Any:
+        found = _recorded(selector, rules)
+        if not isinstance(selector, promql.VectorSelector) or len(found) != 1 or selector.name in above:
+            return None
+        (rule,) = found
+        if selector.offset or selector.at or not _wanted(selector).items() <= rule.labels.items():
+            return None
+        text = f"({_inlined(promql.parse(rule.expr), rules, above | {rule.name}).prettify()})"
+        for name, value in rule.labels.items():
+            text = f'label_replace({text}, "{name}", "{_escape(value).replace("$", "$$")}", "", "")'
+        return promql.parse(text)
 
-    def leave(each: Any) -> None:
-        if isinstance(each, promql.MatrixSelector):
-            inside.pop()
+    return _replaced(tree, inline)
 
-    promql.walk(node, enter, leave)
+
+def _reach(node: Any, rules: Sequence[Rule], above: frozenset[str] = frozenset()) -> timedelta:
+    """How far it looks back, also through the rules that record what it reads."""
+    own = (node.range if isinstance(node, _RANGES) else None) or timedelta()
+    inner: list[Any] = list(_inside(node))
+    if isinstance(node, promql.MatrixSelector):
+        inner = [node.vector_selector]
+    if isinstance(node, promql.VectorSelector) and node.name not in above:
+        inner = [promql.parse(rule.expr) for rule in _recorded(node, rules)]
+        above |= {node.name or ""}
+    offset: timedelta = getattr(node, "offset", None) or timedelta()
+    furthest = max((_reach(each, rules, above) for each in inner), default=timedelta())
+    return max(own, furthest) + max(offset, timedelta())
+
+
+def _outermost(tree: Any) -> list[Any]:
+    """The selectors and subqueries that are inside of no other range."""
+    found: list[Any] = []
+
+    def keep(selector: Any) -> None:
+        found.append(selector)
+
+    _replaced(tree, keep)
     return found
 
 
-def _range(node: Any) -> timedelta:
-    span: timedelta = node.range
-    return span
+def _replaced(tree: Any, replacement: Callable[[Any], Any]) -> Any:
+    """The tree with every outermost selector or subquery for which there is a replacement replaced."""
+    depth = 0
+
+    def enter(node: Any) -> None:
+        nonlocal depth
+        depth += isinstance(node, _RANGES)
+
+    def leave(node: Any) -> Any:
+        nonlocal depth
+        depth -= isinstance(node, _RANGES)
+        outermost = depth == 0 and isinstance(node, (*_RANGES, promql.VectorSelector))
+        return replacement(node) if outermost else None
+
+    return promql.transform(tree, enter, leave)
+
+
+def _inside(node: Any) -> Iterator[Any]:
+    """The expressions that a node is made of."""
+    if isinstance(node, promql.BinaryExpr):
+        yield from (node.lhs, node.rhs)
+        return
+    inner = node.args if isinstance(node, promql.Call) else [getattr(node, "expr", None)]
+    yield from (each for each in inner if isinstance(each, promql.Expr))
 
 
 def _now(selector: Any) -> str:
@@ -175,11 +250,23 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _may_read(selector: Any, rule: Rule) -> bool:
-    if selector.name != rule.name:
-        return False
-    wanted = {each.name: each.value for each in selector.matchers.matchers if _operator(each) == "="}
-    return all(rule.labels.get(name, value) == value for name, value in wanted.items())
+def _recorded(selector: Any, rules: Sequence[Rule]) -> list[Rule]:
+    """The rules that record what a selector reads."""
+    if not isinstance(selector, promql.VectorSelector):
+        return []
+    wanted = _wanted(selector)
+    return [
+        rule
+        for rule in rules
+        if rule.kind == "recording"
+        and rule.name == selector.name
+        and all(rule.labels.get(name, value) == value for name, value in wanted.items())
+    ]
+
+
+def _wanted(selector: Any) -> dict[str, str]:
+    """The labels that a selector names exactly."""
+    return {each.name: each.value for each in selector.matchers.matchers if _operator(each) == "="}
 
 
 def _bare(node: Any) -> Any:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from receiver.case import Case, World
 from receiver.condition import NoNumber
-from receiver.evidence import first_comparison, holds
+from receiver.evidence import holds, watched
 from receiver.playbook import Target
 from receiver.render import Unrenderable
 from receiver.run import Reason, Refusal
@@ -246,11 +246,10 @@ class OnlyIf:
             raise case.refuse(Reason.GUARD_ERROR, "only_if needs a Prometheus in amend.yml", retry_in=LATER)
         if holds(await world.prometheus.query(expr), expr):
             return
-        comparison = first_comparison(expr)
-        seen = await world.prometheus.query(comparison.watched if comparison else expr)
-        if any(sample.usable for sample in seen):
-            raise case.refuse(Reason.CONDITION_FALSE, f"only_if is false: {expr.strip()}", retry_in=LATER)
-        raise case.refuse(Reason.NO_DATA, f"only_if has no data: {expr.strip()}", retry_in=LATER)
+        for each in watched(expr):
+            if not any(sample.usable for sample in await world.prometheus.query(each)):
+                raise case.refuse(Reason.NO_DATA, f"only_if has no data: {each}", retry_in=LATER)
+        raise case.refuse(Reason.CONDITION_FALSE, f"only_if is false: {expr.strip()}", retry_in=LATER)
 
 
 GUARDS: Sequence[Guard] = (

@@ -4,18 +4,27 @@ The pipeline asks again and again until the verdict is in. Silence is never succ
 value or a baseline that has learned the fault the verdict is `unknown`.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from receiver import conventions as names
 from receiver.errors import AmendError
-from receiver.evidence import Comparison, Sources, first_comparison, frozen, holds, sources
+from receiver.evidence import Comparison, Sources, comparisons, frozen, holds, sources, watched
 from receiver.playbook import Verify
 from receiver.prometheus import Prometheus, Rule, Sample
 from receiver.run import Episode, Outcome
 from receiver.workload import Workload
+
+BLINK = timedelta(minutes=1)  #: a longer time without a look, and what was seen before it counts no more
+
+UNREADABLE = "a rule's expression is in a dialect that cannot be read"
+LEARNED = "the value has not come back: the baseline has learned the fault"
+
+_COPIED = re.compile(r"\{\{-?\s*\$labels\.(\w+)\s*-?\}\}")
+"""A rule's label that only repeats one of the series."""
 
 
 class Sight(StrEnum):
@@ -41,15 +50,17 @@ class Watch:
     since: datetime  #: when the steps were done
     fired_at: datetime  #: when the alert began: what the baseline was then
     quiet_since: datetime | None = None
+    looked_at: datetime | None = None
     last: Look = Look(Sight.BLIND, "not looked yet")
 
     @classmethod
     def from_state(cls, state: Mapping[str, str | None]) -> "Watch":
-        quiet = state.get("quiet_since")
+        quiet, looked = state.get("quiet_since"), state.get("looked_at")
         return cls(
             since=datetime.fromisoformat(state["since"] or ""),
             fired_at=datetime.fromisoformat(state["fired_at"] or ""),
             quiet_since=datetime.fromisoformat(quiet) if quiet else None,
+            looked_at=datetime.fromisoformat(looked) if looked else None,
             last=Look(Sight(state["sight"] or "blind"), state["why"] or ""),
         )
 
@@ -58,6 +69,7 @@ class Watch:
             "since": self.since.isoformat(),
             "fired_at": self.fired_at.isoformat(),
             "quiet_since": self.quiet_since.isoformat() if self.quiet_since else None,
+            "looked_at": self.looked_at.isoformat() if self.looked_at else None,
             "sight": self.last.sight,
             "why": self.last.why,
         }
@@ -73,8 +85,9 @@ class Verdict:
 
 def judge(watch: Watch, look: Look, verify: Verify, *, now: datetime) -> tuple[Watch, Verdict | None]:
     """What a new look makes of the verification: go on watching, or a verdict."""
-    quiet_since = (watch.quiet_since or now) if look.sight is Sight.QUIET else None
-    seen = Watch(since=watch.since, fired_at=watch.fired_at, quiet_since=quiet_since, last=look)
+    seen_before = watch.quiet_since if watch.looked_at and now - watch.looked_at <= BLINK else None
+    quiet_since = (seen_before or now) if look.sight is Sight.QUIET else None
+    seen = Watch(since=watch.since, fired_at=watch.fired_at, quiet_since=quiet_since, looked_at=now, last=look)
     if quiet_since and now - quiet_since >= verify.absent_for:
         return seen, Verdict(Outcome.FIXED, look.why)
     if now - watch.since < verify.deadline:
@@ -99,8 +112,7 @@ class Verifier:
             looks.append(await self._query(verify.query))
         if verify.resolved_within is not None:
             looks.append(await self._expression(episode, fired_at))
-        order = (Sight.FIRING, Sight.BLIND, Sight.QUIET)
-        worst = min(looks, key=lambda look: order.index(look.sight))
+        worst = _worst(looks)
         if worst.sight is Sight.QUIET:
             return Look(Sight.QUIET, "; ".join(look.why for look in looks if look.why))
         return worst
@@ -109,62 +121,117 @@ class Verifier:
         if self._prometheus is None:
             return Look(Sight.BLIND, "no Prometheus is configured")
         try:
-            samples = await self._prometheus.query(expr)
+            true = holds(await self._prometheus.query(expr), expr)
+            blind = await _Evidence(self._prometheus, await self._prometheus.rules()).missing(expr, true=true)
         except AmendError as error:
             return Look(Sight.BLIND, str(error))
-        if holds(samples, expr):
-            return Look(Sight.QUIET, f"true: {expr}")
-        return Look(Sight.FIRING, f"not true: {expr}")
+        except ValueError as error:
+            return Look(Sight.BLIND, f"{UNREADABLE}: {error}")
+        if blind:
+            return Look(Sight.BLIND, blind)
+        return Look(Sight.QUIET, f"true: {expr}") if true else Look(Sight.FIRING, f"not true: {expr}")
 
     async def _expression(self, episode: Episode, fired_at: datetime) -> Look:
         if self._prometheus is None:
             return Look(Sight.BLIND, "no Prometheus is configured")
         try:
             rules = await self._prometheus.rules()
-            rule = alerting_rule(rules, episode.labels)
-            if rule is None:
+            fitting = [
+                _AlertEvidence(self._prometheus, rules, rule, episode.labels)
+                for rule in alerting_rules(rules, episode.labels)
+            ]
+            if not fitting:
                 return Look(Sight.BLIND, f'Prometheus has no rule for the alert "{episode.alertname}" with its labels')
-            return await _Evidence(self._prometheus, rules, rule, episode).look(fired_at)
+            if any([await evidence.fires() for evidence in fitting]):
+                return Look(Sight.FIRING, "the alert's expression is still true")
+            # Of several rules of this name, those that were true when it fired are those that raised it.
+            raised = [evidence for evidence in fitting if len(fitting) == 1 or await evidence.fires(at=fired_at)]
+            return _worst([await evidence.look(fired_at) for evidence in raised or fitting])
         except AmendError as error:
             return Look(Sight.BLIND, str(error))
         except ValueError as error:
-            return Look(Sight.BLIND, f"the rule's expression is in a dialect that cannot be read: {error}")
+            return Look(Sight.BLIND, f"{UNREADABLE}: {error}")
+
+
+def _worst(looks: Iterable[Look]) -> Look:
+    order = (Sight.FIRING, Sight.BLIND, Sight.QUIET)
+    return min(looks, key=lambda look: order.index(look.sight))
 
 
 class _Evidence:
-    """The questions about one alert: each asks Prometheus one thing and can end the look."""
+    """Whether there are samples behind an expression."""
 
-    def __init__(self, prometheus: Prometheus, rules: Sequence[Rule], rule: Rule, episode: Episode) -> None:
+    def __init__(self, prometheus: Prometheus, rules: Sequence[Rule]) -> None:
         self._prometheus = prometheus
         self._rules = rules
+        self._seen: dict[str, bool] = {}
+
+    async def missing(self, expr: str, *, true: bool) -> str | None:
+        """What there must be for the answer of an expression to count, and is not; None when all is there."""
+        if not true:
+            for each in watched(expr):
+                if not any(sample.usable for sample in await self._ask(each)):
+                    return f"{each} has no samples"
+        return await self._unscraped(expr)
+
+    async def _unscraped(self, expr: str) -> str | None:
+        """rate() and recorded series outlive a failed scrape for minutes; the scraped series do not."""
+        return await self._lacking(sources(expr, self._rules))
+
+    async def _lacking(self, needed: Sources | str) -> str | None:
+        if isinstance(needed, str):
+            if needed not in self._seen:
+                self._seen[needed] = await self._scraped(needed)
+            return None if self._seen[needed] else f"{needed} has no current samples: the scrape fails, or it is gone"
+        lacking = [why for why in [await self._lacking(part) for part in needed.parts] if why]
+        enough = not lacking or (needed.any and len(lacking) < len(needed.parts))
+        return None if enough else min(lacking)
+
+    async def _scraped(self, selector: str) -> bool:
+        return bool(await self._ask(f"count({selector})"))
+
+    async def _ask(self, expr: str) -> list[Sample]:
+        return await self._prometheus.query(expr)
+
+
+class _AlertEvidence(_Evidence):
+    """The questions about one alert: each asks Prometheus one thing and can end the look."""
+
+    def __init__(self, prometheus: Prometheus, rules: Sequence[Rule], rule: Rule, labels: Mapping[str, str]) -> None:
+        super().__init__(prometheus, rules)
         self._rule = rule
-        self._labels = episode.labels
+        self._own = _own_labels(rule, labels)
+        self._hidden = {*rule.labels, names.ALERTNAME} - self._own.keys()
+        self._detector = rule.labels.get(names.DETECTOR) or labels.get(names.DETECTOR)
+
+    async def fires(self, *, at: datetime | None = None) -> bool:
+        return bool(await self._ask(self._rule.expr, at=at))
 
     async def look(self, fired_at: datetime) -> Look:
-        if await self._ask(self._rule.expr):
-            return Look(Sight.FIRING, "the alert's expression is still true")
-        comparison = first_comparison(self._rule.expr)
-        if comparison is None:
+        """What a false expression means."""
+        decisive = comparisons(self._rule.expr)
+        if not decisive:
             return Look(Sight.BLIND, "the alert's expression has no comparison: its absence shows nothing")
-        blind = (
-            await self._filtered(comparison)
-            or await self._absent(comparison)
-            or await self._unscraped(comparison)
-            or await self._learned(fired_at)
-        )
-        if blind:
-            return Look(Sight.BLIND, blind)
+        # What was usual when it fired is what was so before its expression became true.
+        before = fired_at - timedelta(seconds=self._rule.held + self._rule.interval)
+        for comparison in decisive:
+            blind = (
+                await self._filtered(comparison)
+                or await self._absent(comparison)
+                or await self._unscraped(comparison.watched)
+                or await self._learned(comparison, before)
+            )
+            if blind:
+                return Look(Sight.BLIND, blind)
+        learned = await self._learned_by_detector(fired_at, before)
+        if learned:
+            return Look(Sight.BLIND, learned)
         return Look(Sight.QUIET, "the alert's expression is false, with samples behind it")
 
     async def _filtered(self, comparison: Comparison) -> str | None:
         """True on its own and yet not firing: what follows `and` or `unless` has filtered it out."""
         if comparison.text != self._rule.expr and await self._ask(comparison.text):
             return "the watched value still breaches; it only no longer meets the conditions beside it"
-        if names.DETECTOR not in self._rule.labels:
-            return None
-        for each in comparison.filters:  # of our own rules we know that these are about enough traffic to judge
-            if not await self._ask(each, leniently=True):
-                return "there is not enough traffic to judge"
         return None
 
     async def _absent(self, comparison: Comparison) -> str | None:
@@ -174,53 +241,44 @@ class _Evidence:
             return "what the value is compared with has no samples"
         return None
 
-    async def _unscraped(self, comparison: Comparison) -> str | None:
-        """rate() and recorded series outlive a failed scrape for minutes; the scraped series do not."""
-        return await self._missing(sources(comparison.watched, self._rules))
+    async def _learned(self, comparison: Comparison, before: datetime) -> str | None:
+        """Quiet against today's baseline: is it so against the one of then?"""
+        then = None if self._detector else frozen(comparison.text, before, self._rules)
+        for each in comparisons(then) if then else ():
+            if await self._ask(each.text):
+                return LEARNED
+            # NaN will do here: a series that was flat has no deviation to be judged by
+            known = await self._ask(each.watched)
+            if not known or (each.bound and not await self._ask(each.bound, leniently=True)):
+                return "there is no telling what was usual when it fired"
+        return None
 
-    async def _missing(self, needed: Sources | str) -> str | None:
-        if isinstance(needed, str):
-            by = ",".join(name for name in sorted(self._labels) if name not in self._added)
-            if await self._ask(f"count by ({by}) ({needed})", leniently=True):
-                return None
-            return f"{needed} has no current samples: the scrape fails, or the series is gone"
-        missing = [await self._missing(part) for part in needed.parts]
-        lacking = sorted(each for each in missing if each)
-        if not lacking or (needed.any and len(lacking) < len(missing)):
+    async def _learned_by_detector(self, fired_at: datetime, before: datetime) -> str | None:
+        """The same for our own rules, which record their bands."""
+        if self._detector is None:
             return None
-        return lacking[0]
-
-    async def _learned(self, fired_at: datetime) -> str | None:
-        """Quiet against today's baseline, yet still a breach of the one that was in force when the alert fired."""
-        told = "the value has not come back: the baseline has learned the fault"
-        detector = self._rule.labels.get(names.DETECTOR) or self._labels.get(names.DETECTOR)
-        if detector is None:
-            then = frozen(self._rule.expr, fired_at)
-            return told if then and await self._ask(then) else None
         value, was, upper, lower = [
-            await self._number(name, detector, at)
+            await self._number(name, self._detector, at)
             for name, at in (
                 (names.VALUE, None),
                 (names.VALUE, fired_at),
-                (names.BAND_UPPER, fired_at),
-                (names.BAND_LOWER, fired_at),
+                (names.BAND_UPPER, before),
+                (names.BAND_LOWER, before),
             )
         ]
-        if value is None or was is None:
-            return None
-        above = upper is not None and was > upper and value > upper
-        below = lower is not None and was < lower and value < lower
-        return told if above or below else None
+        if value is None or was is None or upper is None or lower is None:
+            return "there is no telling what was usual when it fired"
+        above = was > upper and value > upper
+        below = was < lower and value < lower
+        return LEARNED if above or below else None
 
     async def _number(self, metric: str, detector: str, at: datetime | None) -> float | None:
         samples = await self._ask(f'{metric}{{detector="{detector}"}}', at=at)
         usable = [sample.value for sample in samples if sample.usable]
         return usable[0] if usable else None
 
-    @property
-    def _added(self) -> set[str]:
-        """Labels that the rule puts on the alert: the series do not carry them."""
-        return {*self._rule.labels, names.ALERTNAME}
+    async def _scraped(self, selector: str) -> bool:
+        return bool(await self._ask(f"count by ({','.join(sorted(self._own))}) ({selector})", leniently=True))
 
     async def _ask(self, expr: str, *, at: datetime | None = None, leniently: bool = False) -> list[Sample]:
         """The samples that are about this alert.
@@ -228,26 +286,33 @@ class _Evidence:
         A sample's labels must all be the alert's; `leniently`, those that both carry must agree.
         """
         samples = await self._prometheus.query(expr, at=at)
-        own = {name: value for name, value in self._labels.items() if name not in self._added}
-        detector = self._rule.labels.get(names.DETECTOR)
-        if detector:
-            own[names.DETECTOR] = detector
-        return [sample for sample in samples if _about(sample.labels, own, leniently)]
+        return [sample for sample in samples if self._about(sample.labels, leniently=leniently)]
+
+    def _about(self, labels: Mapping[str, str], *, leniently: bool) -> bool:
+        for name, value in labels.items():
+            if name == "__name__" or name in self._hidden or (leniently and name not in self._own):
+                continue
+            if self._own.get(name) != value:
+                return False
+        return True
 
 
-def _about(labels: Mapping[str, str], own: Mapping[str, str], leniently: bool) -> bool:
-    for name, value in labels.items():
-        if name == "__name__" or (leniently and name not in own):
-            continue
-        if own.get(name) != value:
-            return False
-    return True
+def _own_labels(rule: Rule, labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels of an alert that its series carry, as far as the rule has not written over them."""
+    own = {name: value for name, value in labels.items() if name not in rule.labels and name != names.ALERTNAME}
+    for name, text in rule.labels.items():
+        copied = _COPIED.fullmatch(text.strip())
+        if copied and name in labels:
+            own.setdefault(copied[1], labels[name])
+    if names.DETECTOR in rule.labels:  # our own series carry it, too
+        own[names.DETECTOR] = rule.labels[names.DETECTOR]
+    return own
 
 
-def alerting_rule(rules: Sequence[Rule], labels: Mapping[str, str]) -> Rule | None:
-    """The rule that raised an alert: by its name, and by the labels that it sets.
+def alerting_rules(rules: Sequence[Rule], labels: Mapping[str, str]) -> list[Rule]:
+    """The rules that may have raised an alert: by its name, and by the labels that they set.
 
-    Labels with templates are no help in telling rules apart; of several that fit, the one that says most is taken.
+    Labels with templates are no help in telling rules apart; those that say most are taken.
     """
     fitting = [
         rule
@@ -256,7 +321,8 @@ def alerting_rule(rules: Sequence[Rule], labels: Mapping[str, str]) -> Rule | No
         and rule.name == labels.get(names.ALERTNAME)
         and all("{{" in value or labels.get(name) == value for name, value in rule.labels.items())
     ]
-    return max(fitting, key=lambda rule: len(rule.labels), default=None)
+    most = max((len(rule.labels) for rule in fitting), default=0)
+    return [rule for rule in fitting if len(rule.labels) == most]
 
 
 def _health(workload: Workload | None) -> Look:
