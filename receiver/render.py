@@ -40,13 +40,21 @@ class Names:
         return self._values[name]
 
 
+class _Missing(StrictUndefined):
+    """Stops a template that uses a name which is not there, and tells the name."""
+
+    @property
+    def _undefined_message(self) -> str:
+        return f'the template names "{self._undefined_name}", which is not there'
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ARG002
         return False  # what a template may see is reached by Names' items alone
 
 
 def _sandbox(*, finalize: Any = None) -> _Sandbox:
-    sandbox = _Sandbox(undefined=StrictUndefined, autoescape=False, finalize=finalize, cache_size=512)
+    sandbox = _Sandbox(undefined=_Missing, autoescape=False, finalize=finalize, cache_size=512)
     sandbox.filters = {name: sandbox.filters[name] for name in FILTERS}
     sandbox.globals = {}
     return sandbox

@@ -93,6 +93,12 @@ def test_a_name_that_is_not_there_or_not_ours_is_an_error_not_an_empty_text(temp
         render(template, CONTEXT)
 
 
+def test_a_name_that_is_not_there_is_told() -> None:
+    for template in ("{{ labels.nope }}", "{{ labels['nope'] }}", "{{ nope }}"):
+        with pytest.raises(Unrenderable, match='the template names "nope", which is not there'):
+            render(template, CONTEXT)
+
+
 def test_what_grows_too_large_is_cut_off_in_time() -> None:
     context = {"labels": Names({"a": "x" * (LARGEST // 2)})}
     begun = time.process_time()

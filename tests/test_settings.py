@@ -1,0 +1,195 @@
+"""amend.yml as people write it: variables, secrets in files, sizes and names; every mistake names its line."""
+
+from pathlib import Path
+
+import pytest
+
+from receiver.errors import ConfigErrors
+from receiver.settings import ROLES, Settings, digest, playbook_files, read
+
+MINIMAL = "auth: {webhook: {insecure: true}}\n"
+
+
+def settings(directory: Path, text: str) -> Settings:
+    (directory / "amend.yml").write_text(text)
+    return read(directory / "amend.yml")
+
+
+def mistakes(directory: Path, text: str) -> list[str]:
+    """`LINE: MESSAGE` of each."""
+    with pytest.raises(ConfigErrors) as raised:
+        settings(directory, text)
+    return [f"{error.line}: {error.message}" for error in raised.value.errors]
+
+
+def test_little_is_enough_and_the_rest_has_safe_defaults(tmp_path: Path) -> None:
+    found = settings(tmp_path, MINIMAL)
+    assert (found.server.host, found.server.port) == ("127.0.0.1", 9095)
+    assert found.server.max_body == 32 * 1024**2
+    assert found.store.url == "sqlite:///amend.db"
+    assert found.outbound.allow_hosts == ()
+    assert not found.platforms.docker
+    assert not found.platforms.kubernetes
+    assert found.limits.actions_per_minute == 10
+
+
+def test_a_docker_host_allows_only_what_opts_in(tmp_path: Path) -> None:
+    (docker,) = settings(tmp_path, f"{MINIMAL}platforms: {{docker: [{{}}]}}").platforms.docker
+    assert docker.allow == ("amend.enable=true",)
+
+
+def test_a_cluster_needs_namespaces(tmp_path: Path) -> None:
+    for namespaces in ("", ", namespaces: []"):
+        (mistake,) = mistakes(tmp_path, f"{MINIMAL}platforms:\n  kubernetes:\n  - {{name: a{namespaces}}}\n")
+        assert mistake.startswith("4: ")
+        assert "namespaces" in mistake
+
+
+@pytest.mark.parametrize(
+    "webhook",
+    [
+        "{}",
+        "{insecure: false}",
+        "{bearer_token: a, insecure: true}",
+        "{bearer_token: a, basic: {username: u, password: p}}",
+    ],
+)
+def test_the_webhook_has_exactly_one_way_to_authenticate(webhook: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, f"auth:\n  webhook: {webhook}\n")
+    assert "needs exactly one of bearer_token_file, basic or (said aloud) insecure: true" in mistake
+    assert mistake.startswith("2: ")
+
+
+@pytest.mark.parametrize(("listen", "host", "port"), [("0.0.0.0:80", "0.0.0.0", 80), ("[::1]:9095", "::1", 9095)])
+def test_an_address_has_a_host_and_a_port(listen: str, host: str, port: int, tmp_path: Path) -> None:
+    server = settings(tmp_path, f"{MINIMAL}server: {{listen: '{listen}'}}").server
+    assert (server.host, server.port) == (host, port)
+
+
+@pytest.mark.parametrize("listen", ["localhost", ":9095", "a:b", "a:65536", "a:-1"])
+def test_what_is_no_address_is_refused(listen: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, f"{MINIMAL}server:\n  listen: '{listen}'\n")
+    assert mistake == f'3: "{listen}" is not an address; write HOST:PORT, for example 127.0.0.1:9095'
+
+
+@pytest.mark.parametrize(("text", "size"), [("100", 100), ("4KiB", 4096), ("1MiB", 1024**2), ("1GiB", 1024**3)])
+def test_a_size_has_a_unit_or_is_bytes(text: str, size: int, tmp_path: Path) -> None:
+    assert settings(tmp_path, f"{MINIMAL}server: {{max_body: {text}}}").server.max_body == size
+
+
+@pytest.mark.parametrize("text", ["4KB", "-1", "0", "1.5MiB", "much"])
+def test_what_is_no_size_is_refused(text: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, f"{MINIMAL}server: {{max_body: {text}}}")
+    assert mistake.startswith("2: ")
+
+
+# ── variables ──
+
+
+def test_variables_come_from_the_environment_or_their_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMEND_TEST_PORT", "80")
+    monkeypatch.delenv("AMEND_TEST_HOST", raising=False)
+    text = f"{MINIMAL}server:\n  listen: ${{AMEND_TEST_HOST:0.0.0.0}}:${{AMEND_TEST_PORT}}\n"
+    assert settings(tmp_path, text).server.listen == "0.0.0.0:80"
+    empty = f'{MINIMAL}server:\n  external_url: "${{AMEND_TEST_HOST:}}"\n'
+    assert settings(tmp_path, empty).server.external_url == ""
+
+
+def test_variables_that_are_not_set_are_all_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AMEND_TEST_A", raising=False)
+    monkeypatch.delenv("AMEND_TEST_B", raising=False)
+    text = f"{MINIMAL}server:\n  external_url: ${{AMEND_TEST_A}}/${{AMEND_TEST_B}}\nplaybooks:\n- ${{AMEND_TEST_A}}\n"
+    assert [mistake.partition(";")[0] for mistake in mistakes(tmp_path, text)] == [
+        "3: the environment has no AMEND_TEST_A",
+        "3: the environment has no AMEND_TEST_B",
+        "5: the environment has no AMEND_TEST_A",
+    ]
+
+
+def test_what_a_variable_holds_is_text_and_never_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMEND_TEST_A", "x, insecure: true}")
+    found = settings(tmp_path, 'auth: {webhook: {bearer_token: "${AMEND_TEST_A}"}}')
+    assert not found.auth.webhook.insecure
+
+
+# ── secrets ──
+
+
+def test_a_secret_stands_in_a_file_beside_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "token").write_text("s3cret\n")
+    monkeypatch.chdir("/")
+    webhook = settings(tmp_path, "auth: {webhook: {bearer_token_file: secrets/token}}").auth.webhook
+    assert webhook.bearer_token
+    assert webhook.bearer_token.get_secret_value() == "s3cret"
+
+
+def test_no_secret_shows_when_settings_are_printed(tmp_path: Path) -> None:
+    secrets = {name: f"canary-{name}" for name in ("token", "slack", "hook", "hook_token", "audit")}
+    for name, secret in secrets.items():
+        (tmp_path / name).write_text(secret)
+    text = """\
+auth: {webhook: {bearer_token_file: token}}
+receivers:
+- {name: a, slack: {url_file: slack}}
+- {name: b, webhook: {url_file: hook, bearer_token_file: hook_token}}
+audit: {hmac_key_file: audit}
+"""
+    found = settings(tmp_path, text)
+    assert "canary" not in f"{found!r} {found} {found.model_dump_json()}"
+
+
+def test_secrets_that_cannot_be_read_are_all_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    text = """\
+auth:
+  webhook: {bearer_token_file: nowhere}
+  api_keys:
+  - {name: a, role: viewer, hash_file: .}
+receivers:
+- {name: a, slack: {url_file: empty}}
+audit: {hmac_key_file: binary}
+"""
+    found = mistakes(tmp_path, text)
+    assert [mistake.partition(":")[0] for mistake in found] == ["2", "4", "6", "7"]
+    told = ("No such file or directory", "Is a directory", "is empty", "not text")
+    assert all(why in mistake for why, mistake in zip(told, found, strict=True))
+
+
+# ── names ──
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("receivers:\n- {name: a, slack: {url: x}}\n- {name: a, slack: {url: y}}\n", "receiver"),
+        ("platforms: {docker: [{}, {}]}\n", "Docker host"),
+        ("platforms:\n  kubernetes: [{namespaces: [a]}, {namespaces: [a]}]\n", "Kubernetes cluster"),
+    ],
+)
+def test_two_of_a_kind_have_two_names(text: str, what: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, MINIMAL + text)
+    assert f"two of the kind {what} are called " in mistake
+
+
+def test_an_unknown_role_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    key = "- {name: a, role: king, hash: x}\n"
+    (mistake,) = mistakes(tmp_path, f"auth:\n  webhook: {{insecure: true}}\n  api_keys:\n  {key}")
+    assert mistake.startswith("4: role: ")
+    assert all(role in mistake for role in ROLES)
+
+
+def test_playbook_files_are_found_beside_the_settings_each_once(tmp_path: Path) -> None:
+    for name in ("b.yml", "a.yml", "more/c.yml", "not.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = settings(tmp_path, f"{MINIMAL}playbooks: [b.yml, '*.yml', 'more/*.yml', 'none/*.yml', '**/c.yml']")
+    names = [str(path.relative_to(tmp_path)) for path in playbook_files(found, tmp_path)]
+    assert names == ["b.yml", "a.yml", "amend.yml", "more/c.yml"]
+
+
+def test_the_fingerprint_tells_texts_and_their_borders_apart() -> None:
+    assert digest(b"ab", b"c") != digest(b"a", b"bc")
+    assert digest(b"a") == digest(b"a")
+    assert len(digest()) == 16
