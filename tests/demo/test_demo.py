@@ -113,11 +113,12 @@ def test_the_loop_closes_in_real_containers(stack: ExitStack) -> None:
 
 
 @LOOP
-def test_an_overrun_service_gets_one_more_instance(stack: ExitStack) -> None:
+def test_an_overrun_service_gets_more_instances(stack: ExitStack) -> None:
     demo = start(stack, "--scenario", "overload")
     assert demo.wait(within=150) == 0, demo.tail()
     assert demo.told()[-len(LINKS) :] == LINKS
     assert "scale: shop-orders-2 started" in demo.tail()
+    assert "shop-orders-3 started" in demo.tail()
 
 
 def test_an_interrupt_leaves_nothing(stack: ExitStack) -> None:

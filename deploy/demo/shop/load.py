@@ -14,7 +14,7 @@ import httpx
 
 from shop.addresses import url
 
-RATE = float(os.environ.get("SHOP_RATE", "15"))
+RATE = float(os.environ.get("SHOP_RATE", "6"))
 PATIENCE = 10.0  # seconds a visitor waits
 AT_MOST = 200  # visitors at once: a shop that hangs must not make the load grow for ever
 

@@ -29,7 +29,7 @@ REQUESTS = Counter("http_requests_total", "HTTP requests answered, by status cod
 DURATION = Histogram(
     "http_request_duration_seconds",
     "Time from a request's first byte to its answer.",
-    buckets=(0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5),
+    buckets=(0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10),
 )
 
 WAITING = Gauge("http_requests_waiting", "HTTP requests waiting for a place to be worked on.")

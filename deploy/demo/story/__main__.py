@@ -43,7 +43,7 @@ def main() -> int:
 
 def _tell(on_stage: Stage, scenario: Scenario, *, narrator: Narrator) -> None:
     loop = Loop(on_stage, scenario)
-    ready = Link("ready", "a quiet shop and a band for it", 30, loop.ready)
+    ready = Link("ready", "a quiet shop and a band for it", 60, loop.ready)
     narrator.tell(ready.name, _close(ready, on_stage))
     narrator.begin()
     scenario.strike(on_stage.client, on_stage.engine)
@@ -71,7 +71,7 @@ def _close(link: Link, on_stage: Stage) -> str:
 
 def _keep(on_stage: Stage, *, narrator: Narrator) -> None:
     """Until Ctrl-C, which here is a good end: the loop has closed."""
-    narrator.tell("kept", f"{on_stage.page}   API key {on_stage.key}", style="bold")
+    narrator.tell("kept", f"{on_stage.place.page}   API key {on_stage.key}", style="bold")
     narrator.tell("kept", "all of it runs until Ctrl-C", style="bold")
     with suppress(KeyboardInterrupt):
         while True:

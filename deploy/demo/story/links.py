@@ -88,7 +88,7 @@ class Loop:
         run = self._run()
         if run is None or run["status"] in ("matched", "queued"):
             return None
-        return f"run {run['id']} of {run['playbook']} may act on {run['target']['name']}: {', '.join(run['guards'])}"
+        return f"{len(run['guards'])} guards let run {run['id']} of {run['playbook']} act on {run['target']['name']}"
 
     def _action(self) -> str | None:
         started = {name: at for name, at in self._started().items() if self._before.get(name) != at}

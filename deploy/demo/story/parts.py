@@ -31,6 +31,10 @@ class Place:
     amend: str
 
     @property
+    def page(self) -> str:
+        return f"http://{self.amend}/"
+
+    @property
     def key_file(self) -> Path:
         return self.root / "api.key"
 

@@ -55,8 +55,8 @@ SCENARIOS = {
     for scenario in (
         Scenario(
             name="latency",
-            says="orders answers 0.8 s late",
-            strike=faults("orders", latency=0.8),
+            says="orders answers 1.5 s late",
+            strike=faults("orders", latency=1.5),
             remedy="restart",
             detector="latency_p95",
             alert="LatencyAnomaly",

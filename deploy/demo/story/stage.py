@@ -39,10 +39,6 @@ class Stage:
     parts: tuple[Part, ...]
 
     @property
-    def page(self) -> str:
-        return f"http://{self.place.amend}/"
-
-    @property
     def key(self) -> str:
         return self.place.key_file.read_text().strip()
 
@@ -84,7 +80,7 @@ def _set(root: Path, engine_in: EngineIn, *, narrator: Narrator, end: ExitStack)
     amend = end.enter_context(parts.amend(place))
     alertmanager = end.enter_context(parts.alertmanager(place))
     prometheus = end.enter_context(parts.prometheus(place))
-    narrator.tell("parts", f"Prometheus {place.prometheus} · Alertmanager {place.alertmanager} · Amend {place.amend}")
+    narrator.tell("parts", f"Prometheus {place.prometheus} · Alertmanager {place.alertmanager} · Amend {place.page}")
     end.callback(ignore_endings)  # the first to run: what stops the parts must not be stopped
     return Stage(place, engine, client, inbox, (prometheus, alertmanager, amend))
 
