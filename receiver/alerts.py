@@ -31,6 +31,10 @@ def _clean(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(_clean)]
+Told = Annotated[
+    str, AfterValidator(lambda text: text[:LONGEST].encode(errors="replace").decode().replace("\x00", " "))
+]
+"""Text about a delivery that nothing is decided by: mended rather than refused."""
 Labels = Annotated[dict[Text, Text], Field(max_length=MOST_LABELS)]
 
 
@@ -82,9 +86,9 @@ class _Envelope(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     version: Literal["4"]
-    receiver: Text = ""
-    group_key: Text = Field(default="", alias="groupKey")
-    external_url: Text = Field(default="", alias="externalURL")
+    receiver: Told = ""
+    group_key: Told = Field(default="", alias="groupKey")
+    external_url: Told = Field(default="", alias="externalURL")
     truncated: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, alias="truncatedAlerts")
 
 

@@ -63,6 +63,11 @@ class Case:
         return self.workload.key if self.workload else f"playbook/{self.playbook.name}"
 
     @property
+    def found(self) -> bool:
+        """Whether `key` is known: the workload was found, or there is none to find."""
+        return self.workload is not None or self.playbook.target == "none"
+
+    @property
     def context(self) -> dict[str, Any]:
         """The names that a playbook's templates may use."""
         return {

@@ -143,7 +143,7 @@ class Judgement:
                 status=Status.SKIPPED,
                 reason=no.reason,
                 detail=no.detail,
-                workload=case.key if case.workload else case.run.workload,
+                workload=case.key if case.found else case.run.workload,
                 wake_at=_next_look(case, no, gives_up=gives_up),
                 state={**case.run.state, "guards": decision.passed},
             )

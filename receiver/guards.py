@@ -156,16 +156,23 @@ class Cooldown(LedgerGuard):
 
 
 class Attempts(LedgerGuard):
-    """Per workload and playbook, however many alerts ask."""
+    """Per workload and playbook, however many alerts ask; per alert, for a playbook without a target."""
 
     name = "max_attempts"
 
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
         allowed = case.playbook.max_attempts
         since = case.now - allowed.within
-        made = runs.attempts(connection, workload=case.key, playbook=case.playbook.name, since=since)
-        if len(made) >= allowed.count:
-            raise case.refuse(Reason.MAX_ATTEMPTS, f"acted {len(made)} times on {case.key} since {since:%H:%M:%S} UTC")
+        made = runs.attempts(
+            connection,
+            playbook=case.playbook.name,
+            since=since,
+            workload=case.workload.key if case.workload else None,
+            episode_id=case.episode.id,
+        )
+        if made >= allowed.count:
+            about = case.key if case.workload else "this alert"
+            raise case.refuse(Reason.MAX_ATTEMPTS, f"acted {made} times on {about} since {since:%H:%M:%S} UTC")
 
 
 class MaxTargets(LedgerGuard):

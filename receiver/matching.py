@@ -4,7 +4,7 @@ The worker calls it in one transaction for many alerts: what an alert changes, w
 runs it begins or wakes are committed together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from receiver.store import deliveries, episodes, runs
 from receiver.store.deliveries import StoredAlert
 from receiver.store.log import Log
 
-BATCH = 500  #: alerts in one transaction
+BATCH = 100  #: alerts in one transaction: deliveries wait for its end
 
 WAITING = (Status.MATCHED, Status.WAITING, Status.QUEUED)
 """Statuses in which the end of the alert ends the run."""
@@ -52,11 +52,14 @@ class Matching:
     playbooks: Callable[[], Sequence[Playbook]]
 
     def work_off(
-        self, connection: sa.Connection, *, now: datetime, answers: Mapping[int, bool], skip: Sequence[int] = ()
+        self, connection: sa.Connection, *, now: datetime, answers: Mapping[int, bool], asking: Collection[str] = ()
     ) -> Batch:
-        """Take the oldest waiting alerts. `answers`: by alert id, whether Prometheus saw a gap (or did not say)."""
+        """Take the oldest waiting alerts, but for the alert keys that Prometheus is being asked about.
+
+        `answers`: by alert id, whether Prometheus saw a gap (or did not say).
+        """
         batch = Batch()
-        waiting = [each for each in deliveries.waiting(connection, limit=BATCH) if each.id not in skip]
+        waiting = deliveries.waiting(connection, limit=BATCH, besides=asking)
         current, last = episodes.newest(connection, {stored.alert_key for stored in waiting})
         applied: list[int] = []
         stale: list[int] = []
@@ -162,8 +165,8 @@ class Matching:
                 self._begin(connection, episode, playbook, 1, now)
             elif run.status is Status.SKIPPED and (run.reason in PASSING or run.reason is Reason.RESOLVED):
                 runs.wake(connection, [run.id], at=now)
-            elif run.status is Status.DONE and run.outcome is Outcome.FIXED and on == "firing":
-                # it came back: a further attempt, if the playbook allows one
+            elif run.status is Status.DONE and (run.outcome is Outcome.FIXED or on == "resolved"):
+                # it came back, or ended once more: a further attempt, if the playbook allows one
                 self._begin(connection, episode, playbook, run.attempt + 1, now)
 
     def _begin(

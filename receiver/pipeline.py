@@ -48,6 +48,8 @@ class Pipeline:
             await self._abandon(run)
             return
         case = await self._case(run, playbook)
+        if run.workload and run.status in (Status.ACTING, Status.VERIFYING):
+            metrics.IN_PROGRESS.labels(playbook=run.playbook, target=run.workload).set(1)
         match run.status:
             case Status.MATCHED | Status.SKIPPED:
                 await self._decide(case)

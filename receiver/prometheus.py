@@ -84,7 +84,8 @@ class Prometheus:
         except ValueError as error:
             raise Temporary(f"Prometheus at {self.url} answered {response.status_code} without JSON") from error
         if isinstance(body, dict) and body.get("status") == "success" and isinstance(body.get("data"), dict):
-            return body["data"]
+            data: dict[str, Any] = body["data"]
+            return data
         said = body.get("error", response.status_code) if isinstance(body, dict) else response.status_code
         kind = Permanent if response.status_code in {400, 422} else Temporary
         raise kind(f"Prometheus at {self.url} refused: {said}")

@@ -9,8 +9,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,11 +36,12 @@ from receiver.store import Ledger
 from receiver.store.log import Log
 from receiver.targets import PLATFORMS, Platform
 from receiver.web import Doors, create_app
+from receiver.web.protocol import PunctualProtocol
 from receiver.worker import Worker
 
 log = structlog.get_logger(__name__)
 
-DRAIN = 10.0  #: seconds that runs in progress get at a stop
+DRAIN = 20.0  #: seconds that runs in progress get at a stop
 GRACE = 5  #: seconds that requests in progress get
 BACKLOG = 2048
 MOST_CONNECTIONS = 1000
@@ -207,7 +208,7 @@ def _uvicorn(app: Starlette) -> uvicorn.Config:
         timeout_keep_alive=75,
         limit_concurrency=MOST_CONNECTIONS,
         backlog=BACKLOG,
-        http="httptools",
+        http=PunctualProtocol,
         ws="none",
         lifespan="off",
     )
@@ -216,6 +217,14 @@ def _uvicorn(app: Starlette) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     def stop(self) -> None:
         self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would raise the signal again when it is done, which ends the process before the worker has drained
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        yield
 
 
 def now() -> datetime:

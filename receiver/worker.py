@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,11 +20,13 @@ from receiver.conventions import ALERTNAME
 from receiver.errors import AmendError
 from receiver.matching import Matching, Question
 from receiver.pipeline import Pipeline
-from receiver.prometheus import Prometheus
+from receiver.prometheus import Prometheus, Sample
 from receiver.run import Outcome, Run, Status
 from receiver.store import Ledger, StoreError, episodes, runs
 
 log = structlog.get_logger(__name__)
+
+Key = TypeVar("Key", int, str)
 
 LEASE = timedelta(seconds=15)  #: after which a run that nobody renews may be taken over
 RENEW = 4.0  #: seconds
@@ -48,7 +50,7 @@ class Worker:
     orphan_after: timedelta
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _busy: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    _asking: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _asking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _answers: dict[int, bool] = field(default_factory=dict)
 
     def wake(self) -> None:
@@ -84,18 +86,20 @@ class Worker:
         """One look at the store; whether there may be more to do at once."""
         now = self.clock()
         free = AT_ONCE - len(self._busy)
+        answers, asking = dict(self._answers), list(self._asking)
 
         def look(connection: Any) -> tuple[int, list[Question], list[Run]]:
-            batch = self.matching.work_off(connection, now=now, answers=self._answers, skip=list(self._asking))
+            batch = self.matching.work_off(connection, now=now, answers=answers, asking=asking)
             claimed = runs.claim_due(
                 connection, owner=self.owner, at=self.clock(), lease=LEASE, limit=free, busy=list(self._busy)
             )
             return batch.looked_at, batch.questions, claimed
 
         looked_at, questions, claimed = await self.ledger.write(look)
-        self._answers.clear()
+        for answered in answers:
+            del self._answers[answered]
         for question in questions:
-            self._start(self._asking, question.stored.id, self._ask(question))
+            self._start(self._asking, question.stored.alert_key, self._ask(question))
         for run in claimed:
             self._start(self._busy, run.id, self._advance(run))
         return bool(looked_at or claimed)
@@ -110,7 +114,7 @@ class Worker:
             return POLL
         return min(POLL, max(0.02, (due - self.clock()).total_seconds()))
 
-    def _start(self, tasks: dict[int, asyncio.Task[None]], key: int, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, tasks: dict[Key, asyncio.Task[None]], key: Key, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         tasks[key] = task
 
@@ -161,19 +165,22 @@ class Worker:
         self._answers[question.stored.id] = await self._gap(question)
 
     async def _gap(self, question: Question) -> bool:
-        if self.prometheus is None:
+        if self.prometheus is None or ALERTNAME not in question.episode.labels:
             return True
-        labels = ",".join(f'{name}="{_escape(value)}"' for name, value in question.episode.labels.items())
-        since = question.episode.last_seen_at
-        span = max(1, int((self.clock() - since).total_seconds()))
+        labels = question.episode.labels
+        span = max(2, int((self.clock() - question.episode.last_seen_at).total_seconds()))
         step = max(1, span // 500)
-        expr = f'count_over_time((count(ALERTS{{alertstate="firing",{labels}}}))[{span}s:{step}s])'
+        expr = (
+            f'count_over_time(ALERTS{{alertstate="firing",alertname="{_escape(labels[ALERTNAME])}"}}[{span}s:{step}s])'
+        )
         try:
             samples = await self.prometheus.query(expr)
         except AmendError as error:
-            log.warning("gap unknown", alert=question.episode.labels.get(ALERTNAME), error=str(error))
+            log.warning("gap unknown", alert=labels[ALERTNAME], error=str(error))
             return True
-        return not samples or samples[0].value < span // step - 1
+        # Alertmanager's labels are those of the series and what Prometheus adds to all that it sends.
+        own = [sample for sample in samples if {**labels, "alertstate": "firing"}.items() >= _plain(sample).items()]
+        return not own or own[0].value < span // step - 1
 
     async def _keep_leases(self) -> None:
         while True:
@@ -199,6 +206,10 @@ class Worker:
                         await self.ledger.write(partial(self.matching.close_orphan, episode=episode, now=self.clock()))
             except AmendError as error:
                 log.warning("sweep", error=str(error))
+
+
+def _plain(sample: Sample) -> dict[str, str]:
+    return {name: value for name, value in sample.labels.items() if name != "__name__"}
 
 
 def _escape(value: str) -> str:

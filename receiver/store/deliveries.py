@@ -1,6 +1,6 @@
 """Queries on deliveries and the alerts in them: written by the webhook, worked off in order by the worker."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,12 +77,15 @@ def store(
     return delivery_id
 
 
-def waiting(connection: sa.Connection, *, limit: int) -> list[StoredAlert]:
-    """The oldest alerts that nobody has looked at, in the order of their arrival; locked until the commit."""
+def waiting(connection: sa.Connection, *, limit: int, besides: Collection[str] = ()) -> list[StoredAlert]:
+    """The oldest alerts that nobody has looked at, in the order of their arrival; locked until the commit.
+
+    `besides` are alert keys that something else is to be found out about first.
+    """
     query = (
         sa.select(alerts, deliveries.c.source, deliveries.c.received_at)
         .join(deliveries, deliveries.c.id == alerts.c.delivery_id)
-        .where(alerts.c.state == "new")
+        .where(alerts.c.state == "new", alerts.c.alert_key.not_in(besides))
         .order_by(alerts.c.id)
         .limit(limit)
         .with_for_update(of=alerts)

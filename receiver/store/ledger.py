@@ -81,33 +81,35 @@ class Ledger:
                 return
 
     def _commit(self, jobs: list[tuple[Query[Any], Future[Any]]]) -> None:
+        wanted = [job for job in jobs if job[1].set_running_or_notify_cancel()]
         done: list[tuple[Future[Any], Any]] = []
         try:
             with self.engine.begin() as connection:
-                for query, future in jobs:
+                for query, future in wanted:
                     try:
                         with connection.begin_nested():
                             done.append((future, query(connection)))
-                    except Exception as error:
-                        if connection.invalidated or not connection.in_transaction():
-                            raise
-                        future.set_exception(_as_ours(error))
+                    except Exception as error:  # handed to whoever asked; the others' writes go on
+                        if _is_stores_own(error):
+                            raise  # SQLite may have rolled everything back: nobody may be told otherwise
+                        future.set_exception(error)
         except Exception as error:  # noqa: BLE001 - the commit failed: all who waited for it are told
             metrics.STORE_ERRORS.inc()
-            for _, future in jobs:
+            for _, future in wanted:
                 if not future.done():
-                    future.set_exception(_as_ours(error))
+                    future.set_exception(StoreError(f"the store does not take writes: {_plain(error)}"))
             return
         for future, result in done:
-            if not future.cancelled():
-                future.set_result(result)
+            future.set_result(result)
 
 
-def _as_ours(error: Exception) -> Exception:
-    if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError):
-        return StoreError(f"the store does not take writes: {_plain(error)}")
-    return error
+def _is_stores_own(error: Exception) -> bool:
+    """A disk that is full, a database that is gone: not what a query did."""
+    return isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError | sa.exc.DataError)
 
 
-def _plain(error: sa.exc.SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+def _plain(error: Exception) -> str:
+    while isinstance(error.__context__, sa.exc.DBAPIError):  # the first error: those after it only came of it
+        error = error.__context__
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -53,20 +53,13 @@ class Log:
 
 
 def entries(connection: sa.Connection, *, after: int = 0) -> Iterator[Entry]:
-    """Every row in order, a batch at a time."""
+    """Every row in order, a batch at a time; Broken at one that cannot be read."""
     while True:
-        query = sa.select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(1000)
-        try:
-            rows = connection.execute(query).all()
-        except (
-            TypeError,
-            OverflowError,
-        ) as error:  # SQLite keeps text in a column of numbers, if somebody puts it there
-            raise Broken(f"a row after row {after} has no time: its content was changed") from error
-        yield from map(_entry, rows)
-        if not rows:
+        found = _read(connection, sa.select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(1000))
+        yield from found
+        if not found:
             return
-        after = rows[-1].seq
+        after = found[-1].seq
 
 
 def page(
@@ -78,14 +71,26 @@ def page(
     run_id: int | None = None,
     episode_id: int | None = None,
 ) -> list[Entry]:
-    """The newest rows first, of one kind, run or episode when asked for; `before` is the last page's lowest seq."""
+    """The newest rows first, of one kind, run or episode when asked for; `before` is the last page's lowest seq.
+
+    Broken where one cannot be read.
+    """
     query = sa.select(audit).order_by(audit.c.seq.desc()).limit(limit)
     for column, value in ((audit.c.kind, kind), (audit.c.run_id, run_id), (audit.c.episode_id, episode_id)):
         if value is not None:
             query = query.where(column == value)
     if before is not None:
         query = query.where(audit.c.seq < before)
-    return [_entry(row) for row in connection.execute(query)]
+    return _read(connection, query)
+
+
+def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[Entry]:
+    try:
+        rows = connection.execute(query).all()
+    except (TypeError, OverflowError) as error:
+        # SQLite keeps text in a column of numbers, if somebody puts it there
+        raise Broken("a row has no time: its content was changed") from error
+    return [_entry(row) for row in rows]
 
 
 def _entry(row: sa.Row[Any]) -> Entry:

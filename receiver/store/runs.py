@@ -117,10 +117,20 @@ def rest(connection: sa.Connection, run_ids: Sequence[int]) -> None:
         connection.execute(runs.update().where(runs.c.id.in_(run_ids)).values(wake_at=None))
 
 
-def wake_locked(connection: sa.Connection, workload: str, *, at: datetime) -> None:
-    """Have the runs that wait for a workload's lock looked at now."""
-    waiting = (runs.c.workload == workload) & (runs.c.reason == Reason.LOCKED) & (runs.c.status == Status.SKIPPED)
-    connection.execute(runs.update().where(waiting, runs.c.wake_at.is_not(None)).values(wake_at=at))
+def wake_locked(connection: sa.Connection, workload: str, *, at: datetime, most: int = 2) -> None:
+    """Have those that have waited longest for a workload's lock looked at now; one will get it."""
+    waiting = (
+        sa.select(runs.c.id)
+        .where(
+            runs.c.workload == workload,
+            runs.c.reason == Reason.LOCKED,
+            runs.c.status == Status.SKIPPED,
+            runs.c.wake_at.is_not(None),
+        )
+        .order_by(runs.c.id)
+        .limit(most)
+    )
+    wake(connection, connection.execute(waiting).scalars().all(), at=at)
 
 
 def next_wake(connection: sa.Connection) -> datetime | None:
@@ -217,14 +227,13 @@ def last_end(connection: sa.Connection, *, workload: str, playbook: str, mode: s
     return moment
 
 
-def attempts(connection: sa.Connection, *, workload: str, playbook: str, since: datetime) -> list[datetime]:
-    """When this playbook acted on the workload, oldest first."""
-    query = (
-        sa.select(runs.c.acted_at)
-        .where(runs.c.workload == workload, runs.c.playbook == playbook, runs.c.acted_at > since)
-        .order_by(runs.c.acted_at)
-    )
-    return list(connection.execute(query).scalars())
+def attempts(
+    connection: sa.Connection, *, playbook: str, since: datetime, workload: str | None, episode_id: int
+) -> int:
+    """How often this playbook acted on the workload; in the episode, for a playbook that acts on none."""
+    about = runs.c.workload == workload if workload else runs.c.episode_id == episode_id
+    query = sa.select(sa.func.count()).where(about, runs.c.playbook == playbook, runs.c.acted_at > since)
+    return connection.execute(query).scalar_one()
 
 
 def touched(connection: sa.Connection, *, since: datetime, playbook: str | None = None) -> dict[str, datetime]:
