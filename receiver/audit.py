@@ -104,7 +104,7 @@ def from_json(row: Mapping[str, Any]) -> Entry:
             actor=row["actor"],
             episode_id=row["episode"],
             run_id=row["run"],
-            data=row["data"],
+            data=dict(row["data"]),
             keyed=bool(row["keyed"]),
             prev=row["prev"],
             hash=row["hash"],
