@@ -78,9 +78,9 @@ def process_engine(tmp_path: Path) -> Iterator[ProcessEngine]:
 @pytest.fixture(scope="session")
 def dockerd_with_shop(dockerd: DockerEngine) -> DockerEngine:
     """The real engine with the image that `scripts/demo --docker` makes."""
-    from story import image
+    from story.image import make
 
-    image.make(dockerd.client, IMAGE, base=None)
+    make(dockerd.client, IMAGE, base=None)
     return dockerd
 
 
