@@ -88,6 +88,7 @@ class Judgement:
             case.run,
             at=case.now,
             keep=True,
+            mode=case.playbook.mode,  # it may have been the other one when the run matched
             status=Status.ACTING,
             reason=None,
             detail="",
@@ -110,6 +111,7 @@ class Judgement:
                 connection,
                 case.run,
                 at=now,
+                mode=case.playbook.mode,
                 status=Status.DONE,
                 outcome=Outcome.OBSERVED,
                 reason=None,

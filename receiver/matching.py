@@ -26,6 +26,9 @@ BATCH = 100  #: alerts in one transaction: deliveries wait for its end
 WAITING = (Status.MATCHED, Status.WAITING, Status.QUEUED)
 """Statuses in which the end of the alert ends the run."""
 
+OVERTAKEN = {"firing": Reason.RESOLVED, "resolved": Reason.STALE}
+"""By `on`: why a run was skipped whose alert had changed its state before its turn came; it may change back."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -163,10 +166,10 @@ class Matching:
             run = known.get(playbook.name)
             if run is None:
                 self._begin(connection, episode, playbook, 1, now)
-            elif run.status is Status.SKIPPED and (run.reason in PASSING or run.reason is Reason.RESOLVED):
+            elif run.status is Status.SKIPPED and (run.reason in PASSING or run.reason is OVERTAKEN[on]):
                 runs.wake(connection, [run.id], at=now)
-            elif run.status is Status.DONE and (run.outcome is Outcome.FIXED or on == "resolved"):
-                # it came back, or ended once more: a further attempt, if the playbook allows one
+            elif run.status is Status.DONE and (on == "resolved" or _came_back(episode, run)):
+                # it ended once more, or came back: a further attempt, if the playbook allows one
                 self._begin(connection, episode, playbook, run.attempt + 1, now)
 
     def _begin(
@@ -191,3 +194,10 @@ class Matching:
         if not episode.open:
             data |= {"ends_at": episode.ends_at and episode.ends_at.isoformat(), "closing": episode.closing}
         self.log.append(connection, kind, at=now, data=data, episode_id=episode.id)
+
+
+def _came_back(episode: Episode, run: Run) -> bool:
+    """A new start since it was fixed; an alert that `keep_firing_for` holds up is told again with its old one."""
+    if run.outcome is not Outcome.FIXED or run.finished_at is None:
+        return False
+    return episode.last_starts_at > run.finished_at
