@@ -31,14 +31,16 @@ class Windows:
 
 def judge(alert: Alert, *, current: Episode | None, last: Episode | None, windows: Windows) -> Change:
     """The change, given the open episode of the alert's key and the last closed one."""
+    # an open episode, too, may have ended before and gone on: what is told late about that time is over
+    ends = [episode.ends_at for episode in (current, last) if episode and episode.ends_at]
+    if ends and (alert.starts_at if alert.firing else alert.end) <= max(ends):
+        return Change.STALE
     if alert.firing:
         return _firing(alert, current, last, windows)
-    return _resolved(alert, current, last)
+    return _resolved(alert, current)
 
 
 def _firing(alert: Alert, current: Episode | None, last: Episode | None, windows: Windows) -> Change:
-    if last and last.ends_at and alert.starts_at <= last.ends_at:
-        return Change.STALE
     if current:
         # the `resolved` in between may have been lost or silenced
         drifted = alert.starts_at > current.last_seen_at + windows.reopen
@@ -48,9 +50,7 @@ def _firing(alert: Alert, current: Episode | None, last: Episode | None, windows
     return Change.OPEN
 
 
-def _resolved(alert: Alert, current: Episode | None, last: Episode | None) -> Change:
-    if current:
-        return Change.CLOSE if alert.end >= current.starts_at else Change.STALE
-    if last and last.ends_at and alert.end <= last.ends_at:
-        return Change.STALE
-    return Change.REMEMBER
+def _resolved(alert: Alert, current: Episode | None) -> Change:
+    if current is None:
+        return Change.REMEMBER
+    return Change.CLOSE if alert.end >= current.starts_at else Change.STALE

@@ -126,7 +126,7 @@ class Episode:
     last_starts_at: datetime  #: of the newest delivery
     opened_at: datetime
     last_seen_at: datetime
-    ends_at: datetime | None = None
+    ends_at: datetime | None = None  #: the last end we heard of; one that was reopened goes on after it
     closed_at: datetime | None = None
     closing: Closing | None = None
 

@@ -29,7 +29,8 @@ def resolved(start: float, end: float) -> Alert:
     return Alert.model_validate(ends)
 
 
-def episode(start: float, *, seen: float | None = None, end: float | None = None) -> Episode:
+def episode(start: float, *, seen: float | None = None, end: float | None = None, again: bool = False) -> Episode:
+    """One that ended, if it has an end and did not go on `again`."""
     return Episode(
         id=1,
         alert_key="key",
@@ -42,7 +43,7 @@ def episode(start: float, *, seen: float | None = None, end: float | None = None
         opened_at=at(start),
         last_seen_at=at(start if seen is None else seen),
         ends_at=None if end is None else at(end),
-        closed_at=None if end is None else at(end),
+        closed_at=None if end is None or again else at(end),
     )
 
 
@@ -67,6 +68,9 @@ def episode(start: float, *, seen: float | None = None, end: float | None = None
         (resolved(-9, -1), episode(0), None, Change.STALE),  # of the time before the open one
         (resolved(0, 5), None, episode(0, end=5), Change.STALE),  # sent twice
         (resolved(0, 9), None, episode(0, end=5), Change.REMEMBER),
+        (resolved(0, 5), episode(0, end=5, again=True), None, Change.STALE),  # sent twice, and between them it went on
+        (firing(4), episode(0, end=5, again=True), None, Change.STALE),
+        (resolved(0, 9), episode(0, end=5, again=True), None, Change.CLOSE),
         (resolved(0, 5), None, None, Change.REMEMBER),  # it came before its firing
     ],
 )
@@ -110,11 +114,12 @@ class Books:
                 known = self.current or self.last
                 assert known
                 start = min(known.starts_at, alert.starts_at)
-                self.current = replace(known, starts_at=start, last_seen_at=received, ends_at=None, closed_at=None)
+                self.current = replace(known, starts_at=start, last_seen_at=received, closed_at=None)
                 self.last = None if change is Change.REOPEN else self.last
             case Change.CLOSE:
                 assert self.current
-                self.last = replace(self.current, ends_at=alert.end, closed_at=received)
+                end = max(alert.end, self.current.ends_at or alert.end)
+                self.last = replace(self.current, ends_at=end, closed_at=received)
                 self.current = None
             case Change.REMEMBER:
                 self.last = replace(self.last or episode(0), ends_at=alert.end, closed_at=received)

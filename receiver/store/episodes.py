@@ -68,12 +68,11 @@ def remember(connection: sa.Connection, stored: StoredAlert, last: Episode | Non
 
 
 def refresh(connection: sa.Connection, episode: Episode, stored: StoredAlert) -> Episode:
-    """Take over what a newer firing says; an episode that was closed goes on."""
+    """Take over what a newer firing says; an episode that was closed goes on, and its last end stays known."""
     values = {
         **_from(stored),
         "starts_at": min(episode.starts_at, stored.alert.starts_at),
         "last_starts_at": max(episode.last_starts_at, stored.alert.starts_at),
-        "ends_at": None,
         "closed_at": None,
         "closing": None,
     }
@@ -81,7 +80,7 @@ def refresh(connection: sa.Connection, episode: Episode, stored: StoredAlert) ->
 
 
 def close(connection: sa.Connection, episode: Episode, *, at: datetime, ends_at: datetime, closing: Closing) -> Episode:
-    values = {"closed_at": at, "ends_at": ends_at, "closing": closing}
+    values = {"closed_at": at, "ends_at": max(ends_at, episode.ends_at or ends_at), "closing": closing}
     return _returning(connection, episodes.update().where(episodes.c.id == episode.id).values(values))
 
 
