@@ -70,11 +70,15 @@ def check(template: str) -> None:
         raise ValueError(f"a template is longer than {LONGEST} characters")
     try:
         tree = _TEXT.parse(template)
+        _check_nodes(tree)  # before compiling, which would work out 'a' * 300000000
         _TEXT.compile(tree)
     except TemplateSyntaxError as error:
         raise ValueError(f"not a template: {error.message}") from error
     except (TemplateError, RecursionError) as error:
         raise ValueError(f"not a template: {error}") from error
+
+
+def _check_nodes(tree: nodes.Template) -> None:
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _ALLOWED):
             raise ValueError(

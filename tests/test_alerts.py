@@ -200,3 +200,10 @@ def test_two_alerts_have_one_key_only_if_they_have_the_same_labels(one: dict[str
 @given(st.datetimes(timezones=st.timezones()))
 def test_every_moment_can_be_told_in_utc(moment: datetime) -> None:
     assert utc(moment).tzinfo is UTC
+
+
+def test_text_that_nothing_is_decided_by_is_mended_rather_than_refused() -> None:
+    message = read_message(b'{"version": "4", "alerts": [], "receiver": "a\\u0000b", "groupKey": "\\ud800"}')
+    assert (message.receiver, message.group_key) == ("a b", "?")
+    long = read_message(body(groupKey="x" * (LONGEST + 1), alerts=[]))
+    assert len(long.group_key) == LONGEST

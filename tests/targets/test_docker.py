@@ -301,7 +301,11 @@ def test_scaling_down_takes_the_highest_numbers(docker_engine: DockerEngine, hos
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"ports": {"80/tcp": ("127.0.0.1", FIXED)}, "network": "shop_default"}, f"fixed host port {FIXED}"),
+        pytest.param(
+            {"ports": {"80/tcp": ("127.0.0.1", FIXED)}, "network": "shop_default"},
+            f"fixed host port {FIXED}",
+            id="fixed host port",  # tests must be called the same in every process that runs some of them
+        ),
         ({"network_mode": "host"}, "no network of its own"),
         ({"name": "the-shop"}, "a name of its own"),
     ],
