@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.parts import ROOT, program
-from tests.bed.processes import Process, until
+from tests.bed.processes import Process, answers, until
 
 LINKS = ["fault", "anomaly", "alert", "webhook", "guards", "action", "notified", "verified", "audit", "closed"]
 LOOP = pytest.mark.timeout(300)
@@ -45,7 +46,7 @@ class Demo(Process):
 
     def wait_for(self, word: str) -> None:
         """Until the story has a line with this name."""
-        until(lambda: word in self.told() or not self.running, within=120, why=f'a line "{word}"')
+        until(lambda: word in self.told() or not self.running, within=150, why=f'a line "{word}"')
         assert self.running, self.tail()
 
     def told(self) -> list[str]:
@@ -94,10 +95,16 @@ def test_the_loop_closes_though_the_usual_ports_are_taken(stack: ExitStack) -> N
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))
         taken.listen()
-    demo = start(stack)
-    assert demo.wait(within=150) == 0, demo.tail()
-    assert demo.told()[-len(LINKS) :] == LINKS
+    demo = start(stack, "--keep")
+    demo.wait_for("kept")
+    page, key = re.findall(r"kept +(http://\S+) +API key (\S+)", demo.tail())[0]
+    assert answers(page)
+    runs = httpx.get(f"{page}api/v1/runs", headers={"Authorization": f"Bearer {key}"}, trust_env=False).json()["runs"]
+    assert [run["outcome"] for run in runs] == ["fixed"]
     assert "shop-orders-1 started" in demo.tail()
+    os.kill(demo.pid, signal.SIGINT)
+    assert demo.wait(within=15) == 0
+    assert demo.told()[-len(LINKS) - 3 :] == [*LINKS, "kept", "kept", "stopped"]
     assert nothing_is_left(demo)
     assert "\x1b" not in demo.log.read_text()  # no colours into a file
 

@@ -6,7 +6,6 @@
 import argparse
 import sys
 import time
-from contextlib import suppress
 from functools import partial
 
 import httpx
@@ -27,9 +26,11 @@ def main() -> int:
     narrator = Narrator()
     heed_endings()
     narrator.heading(f"Amend demo: {scenario.name} → {scenario.remedy}")
+    closed = False
     try:
         with stage(engine_in, narrator=narrator) as on_stage:
             _tell(on_stage, scenario, narrator=narrator)
+            closed = True
             if given.keep:
                 _keep(on_stage, narrator=narrator)
     except Broken as broken:
@@ -37,7 +38,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         narrator.tell("stopped", "everything that was started is gone", style="bold")
-        return 130
+        return 0 if closed else 130
     return 0
 
 
@@ -70,13 +71,11 @@ def _close(link: Link, on_stage: Stage) -> str:
 
 
 def _keep(on_stage: Stage, *, narrator: Narrator) -> None:
-    """Until Ctrl-C, which here is a good end: the loop has closed."""
     narrator.tell("kept", f"{on_stage.place.page}   API key {on_stage.key}", style="bold")
     narrator.tell("kept", "all of it runs until Ctrl-C", style="bold")
-    with suppress(KeyboardInterrupt):
-        while True:
-            on_stage.check()
-            time.sleep(GLANCE)
+    while True:
+        on_stage.check()
+        time.sleep(GLANCE)
 
 
 def _arguments() -> argparse.Namespace:

@@ -5,6 +5,7 @@ shop, which are plain Python and run on any python from 3.11.
 """
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -41,14 +42,14 @@ def make(client: Client, tag: str, *, base: str | None) -> None:
 def _import(client: Client, tag: str) -> None:
     repository, _, version = tag.rpartition(":")
     changes = [f"ENV {name}={value}" for name, value in ENVIRONMENT.items()]
-    tree = _tar([*_python(), *_shop(HOME)])
+    tree = _tar([*_python(), *_shop(HOME)], link=(Path("/usr/local/bin/python"), PYTHON))
     api: Any = client.api
     api.import_image_from_data(tree, repository=repository, tag=version, changes=changes)
 
 
 def _build_on(client: Client, tag: str, *, base: str) -> None:
     dockerfile = f"FROM {base}\nCOPY srv {HOME}\nENV PYTHONPATH={ENVIRONMENT['PYTHONPATH']}\n".encode()
-    context = io.BytesIO(_tar(_shop(Path("srv")), texts={"Dockerfile": dockerfile}))
+    context = io.BytesIO(_tar(_shop(Path("srv")), text=("Dockerfile", dockerfile)))
     client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
 
 
@@ -90,23 +91,31 @@ def _python() -> Iterator[tuple[Path, Path]]:
     """The interpreter, its standard library, and the shared libraries of both."""
     standard = Path(sysconfig.get_path("stdlib"))
     yield PYTHON, PYTHON
-    yield PYTHON, Path("/usr/local/bin/python")
     yield standard, standard
     native = [PYTHON, *(standard / "lib-dynload").glob("*.so")]
     told = subprocess.run(["ldd", *map(str, native)], capture_output=True, text=True, check=False).stdout
     for library in sorted(set(LINKED.findall(told))):
-        yield Path(library).resolve(), Path(library)
+        yield Path(library).resolve(), Path(os.path.normpath(library))
 
 
-def _tar(entries: Iterable[tuple[Path, Path]], *, texts: dict[str, bytes] | None = None) -> bytes:
+def _tar(
+    entries: Iterable[tuple[Path, Path]],
+    *,
+    link: tuple[Path, Path] | None = None,
+    text: tuple[str, bytes] | None = None,
+) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for source, target in entries:
             tar.add(source, str(target), filter=_needed)
-        for name, text in (texts or {}).items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            tar.addfile(entry, io.BytesIO(text))
+        if link:
+            entry = tarfile.TarInfo(str(link[0]))
+            entry.type, entry.linkname = tarfile.SYMTYPE, str(link[1])
+            tar.addfile(entry)
+        if text:
+            entry = tarfile.TarInfo(text[0])
+            entry.size = len(text[1])
+            tar.addfile(entry, io.BytesIO(text[1]))
     return packed.getvalue()
 
 
