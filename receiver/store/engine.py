@@ -21,7 +21,8 @@ def open_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
-        raise ConfigError(url, None, "store.url is not a database URL; write for example sqlite:///amend.db") from error
+        # not shown: it may hold a password, and cannot be told apart
+        raise ConfigError("store.url", None, "is not a database URL; write for example sqlite:///amend.db") from error
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise ConfigError(_shown(parsed), None, "store.url must be sqlite:///FILE or postgresql+psycopg://HOST/NAME")
     try:
@@ -50,7 +51,7 @@ def migrate(engine: sa.Engine) -> None:
         with engine.begin() as connection:
             if _version(connection) != _newest():
                 _upgrade(connection)
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise ConfigError(_shown(engine.url), None, f"the store cannot be opened: {error.orig}") from error
 
 

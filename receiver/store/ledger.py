@@ -109,7 +109,11 @@ def _is_stores_own(error: Exception) -> bool:
 
 
 def _plain(error: Exception) -> str:
-    while isinstance(error.__context__, sa.exc.DBAPIError):  # the first error: those after it only came of it
-        error = error.__context__
-    lines = str(getattr(error, "orig", None) or error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    """The first error: that a savepoint is gone only came of a disk that is full."""
+    first: BaseException = error
+    inner = error.__context__
+    while inner:  # the driver's own errors stand between SQLAlchemy's
+        first = inner if isinstance(inner, sa.exc.DBAPIError) else first
+        inner = inner.__context__
+    lines = str(getattr(first, "orig", None) or first).splitlines()
+    return lines[0] if lines else type(first).__name__

@@ -95,8 +95,8 @@ def _read(connection: sa.Connection, query: sa.Select[Any]) -> list[Entry]:
 
 def _entry(row: sa.Row[Any]) -> Entry:
     try:
-        data = json.loads(row.data)
-    except ValueError as error:
+        data = dict(json.loads(row.data))
+    except (ValueError, TypeError, RecursionError) as error:
         raise Broken(f"row {row.seq} does not hold JSON: its content was changed") from error
     return Entry(
         seq=row.seq,
