@@ -14,7 +14,7 @@ from tests.bed.processes import answers, until
 from tests.demo.conftest import BROKEN_IMAGE, IMAGE, NETWORK, PORT, Engine, ProcessEngine, address
 
 SECOND = 1_000_000_000
-USERS = ("python", "-m", "shop.users")
+USERS = ("python3", "-m", "shop.users")
 LABELS = {
     "amend.enable": "true",
     "com.docker.compose.project": "shop",
@@ -22,7 +22,7 @@ LABELS = {
     "com.docker.compose.container-number": "1",
 }
 CHECK = {
-    "Test": ["CMD", "python", "-m", "shop.health"],
+    "Test": ["CMD", "python3", "-m", "shop.health"],
     "Interval": SECOND // 5,
     "Timeout": SECOND,
     "StartPeriod": 10 * SECOND,
@@ -59,7 +59,7 @@ def health(container: Container) -> str:
 
 
 def script(engine: Engine, text: str, name: str = "script") -> Container:
-    return engine.create("python", "-c", text, name=name)
+    return engine.create("python3", "-c", text, name=name)
 
 
 def running(engine: Engine, text: str = POLITE, name: str = "script") -> Container:

@@ -14,7 +14,7 @@ def users(process_engine: ProcessEngine) -> Iterator[str]:
     """The URL of one service of the shop."""
     client = process_engine.connect()
     client.networks.create(NETWORK)
-    container = Engine(client).create("python", "-m", "shop.users", name="users")
+    container = Engine(client).create("python3", "-m", "shop.users", name="users")
     container.start()
     url = address(container)
     until(lambda: answers(f"{url}/health"), within=15, why="users does not answer")

@@ -93,7 +93,7 @@ def _healthy(container: Container) -> bool:
 def _config(service: str, *, image: str, port: int) -> dict[str, Any]:
     config: dict[str, Any] = {
         "Image": image,
-        "Cmd": ["python", "-m", f"shop.{service}"],
+        "Cmd": ["python3", "-m", f"shop.{service}"],
         "Env": [f"SHOP_PORT={port}"],
         "Labels": {},
         "HostConfig": {"NetworkMode": NETWORK},
@@ -106,7 +106,7 @@ def _config(service: str, *, image: str, port: int) -> dict[str, Any]:
         "Labels": {"amend.enable": "true"},
         "ExposedPorts": {f"{port}/tcp": {}},
         "Healthcheck": {
-            "Test": ["CMD", "python", "-m", "shop.health"],
+            "Test": ["CMD", "python3", "-m", "shop.health"],
             "Interval": 2 * SECOND,
             "Timeout": 2 * SECOND,
             "StartPeriod": 10 * SECOND,

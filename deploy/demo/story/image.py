@@ -42,7 +42,7 @@ def make(client: Client, tag: str, *, base: str | None) -> None:
 def _import(client: Client, tag: str) -> None:
     repository, _, version = tag.rpartition(":")
     changes = [f"ENV {name}={value}" for name, value in ENVIRONMENT.items()]
-    tree = _tar([*_python(), *_shop(HOME)], link=(Path("/usr/local/bin/python"), PYTHON))
+    tree = _tar([*_python(), *_shop(HOME)], link=(Path("/usr/local/bin/python3"), PYTHON))
     api: Any = client.api
     api.import_image_from_data(tree, repository=repository, tag=version, changes=changes)
 
