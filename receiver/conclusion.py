@@ -4,7 +4,8 @@ The pipeline calls it once the steps failed or the verification gave its verdict
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,7 +72,7 @@ class Conclusion:
             if again:
                 self._try_again(connection, run, case)
             if not gives_up:
-                runs.wake_locked(connection, case.key, at=now)
+                runs.wake_locked(connection, _key(run, case), at=now)
             return finished
 
         finished = await self.world.ledger.write(write)
@@ -80,13 +81,13 @@ class Conclusion:
         if gives_up:
             await self.on_failure(finished, case)
         else:
-            _no_longer_in_progress(case)
+            _no_longer_in_progress(run, case)
 
     async def on_failure(self, run: Run, case: Case) -> None:
         """The steps for when nothing helped: once per episode, and each at most once."""
         case.run = run
         begun = {step.position for step in run.steps if step.phase == "on_failure"}
-        if await self.world.ledger.write(lambda c: episodes.claim_failure(c, run.episode_id, run.id)):
+        if await self.world.ledger.write(partial(self._claim_failure, run=run)):
             for position in range(len(case.playbook.on_failure)):
                 if position not in begun:
                     await self._on_failure_step(run, case, position)
@@ -97,10 +98,17 @@ class Conclusion:
         def write(connection: sa.Connection) -> None:
             finished_at = now if final is Status.DONE else None
             runs.change(connection, run, at=now, status=final, wake_at=None, finished_at=finished_at)
-            runs.wake_locked(connection, case.key, at=now)
+            runs.wake_locked(connection, _key(run, case), at=now)
 
         await self.world.ledger.write(write)
-        _no_longer_in_progress(case)
+        _no_longer_in_progress(run, case)
+
+    def _claim_failure(self, connection: sa.Connection, run: Run) -> bool:
+        """Whether it is for this run to do; a step that a process left in mid-air is told to be unknown."""
+        left = [step.verb for step in runs.cut_off(connection, run, at=self.world.clock())]
+        if left:
+            self.world.tell(connection, run, Kind.INTERRUPTED, {"phase": "on_failure", "cut_off": left})
+        return episodes.claim_failure(connection, run.episode_id, run.id)
 
     async def _on_failure_step(self, run: Run, case: Case, position: int) -> None:
         """One that cannot be done does not keep the others from being done: people must hear of it."""
@@ -116,12 +124,14 @@ class Conclusion:
     async def _may(self, case: Case, position: int) -> Planned:
         """The step, filled in; Refusal when it would touch the workload and may not."""
         case.now = self.world.clock()
-        if ACTIONS[case.playbook.on_failure[position].verb].changes_target:
+        step = case.playbook.on_failure[position]
+        if ACTIONS[step.verb].changes_target:
             if case.run.status is not Status.ACTING:
                 raise case.refuse(Reason.LOCKED, "this run does not have the workload's lock")
             for guard in (RateLimit(), MinHealthy()):
                 await ask(guard.name, guard.check(case, self.world), case)
-        return plan(case, case.playbook.on_failure, phase="on_failure")[position]
+        (planned,) = plan(case, [step], phase="on_failure")
+        return replace(planned, position=position)
 
     def _try_again(self, connection: sa.Connection, run: Run, case: Case) -> None:
         now = self.world.clock()
@@ -136,7 +146,12 @@ class Conclusion:
         )
 
 
-def _no_longer_in_progress(case: Case) -> None:
-    labels = (case.playbook.name, case.key)
+def _key(run: Run, case: Case) -> str:
+    """The lock's key: as it was when the run took it, for the workload may be gone."""
+    return run.workload or case.key
+
+
+def _no_longer_in_progress(run: Run, case: Case) -> None:
+    labels = (run.playbook, _key(run, case))
     metrics.IN_PROGRESS.labels(*labels).set(0)
     metrics.IN_PROGRESS.remove(*labels)

@@ -77,13 +77,18 @@ class Execution:
         place = {"phase": planned.phase, "position": planned.position, "target": case.target()}
         self.world.tell(connection, run, Kind.INTENT, {**place, **planned.shown()})
 
+    def _intend_another(self, connection: sa.Connection, run: Run, case: Case, planned: Planned) -> None:
+        """As `intend`, of a run that may have been taken over since it was claimed: Superseded, and nothing is done."""
+        runs.change(connection, run, at=self.world.clock(), keep=True)
+        self.intend(connection, run, case, planned)
+
     async def carry_out(
         self, run: Run, case: Case, planned: Planned, *, intended: bool = False
     ) -> tuple[StepStatus, str]:
         """Do one step, and write down before and after; what came of it, and the error in words."""
         world, verb = self.world, planned.step.verb
         if not intended:
-            await world.ledger.write(partial(self.intend, run=run, case=case, planned=planned))
+            await world.ledger.write(partial(self._intend_another, run=run, case=case, planned=planned))
         began = world.clock()
         status, result, error = await self._do(case, planned)
         platform = case.workload.selector.platform if case.workload and ACTIONS[verb].changes_target else ""

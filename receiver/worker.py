@@ -16,6 +16,7 @@ import structlog
 
 from receiver import metrics
 from receiver.alertmanager import Alertmanager
+from receiver.audit import Kind
 from receiver.conventions import ALERTNAME
 from receiver.errors import AmendError
 from receiver.matching import Matching, Question
@@ -155,6 +156,8 @@ class Worker:
                     finished_at=now,
                     wake_at=None,
                 )
+                told = {"outcome": Outcome.UNKNOWN, "detail": detail}
+                self.pipeline.world.tell(connection, run, Kind.FINISHED, told)
             else:
                 runs.change(connection, run, at=now, detail=detail, wake_at=now + AGAIN)
 

@@ -258,6 +258,16 @@ class Bench:
         """One turn, without waiting for what it has begun."""
         self.do(self._begin(worker or self.worker))
 
+    def kill(self) -> None:
+        """The first process is gone, whatever it was doing."""
+        self.do(self._kill())
+
+    async def _kill(self) -> None:
+        tasks = list(self.worker._busy.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _begin(self, worker: Worker) -> None:
         await worker._turn()
         until = asyncio.get_running_loop().time() + 10
