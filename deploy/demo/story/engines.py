@@ -64,6 +64,8 @@ def containers(root: Path, *, base: str | None) -> Iterator[Engine]:
         with _with_image(url, base=base) as engine:
             yield engine
         return
+    if "DOCKER_HOST" in os.environ:
+        raise Broken(f"no Docker Engine answers at DOCKER_HOST={url}; start it, or unset DOCKER_HOST")
     with _own(root) as url, _with_image(url, base=base) as engine:
         yield engine
 
@@ -84,8 +86,8 @@ def _own(root: Path) -> Iterator[str]:
     dockerd = shutil.which("dockerd")
     if dockerd is None or os.geteuid() != 0:
         raise Broken(
-            "no Docker Engine answers, and one of its own the demo can start only as root with dockerd installed; "
-            "set DOCKER_HOST, or leave --docker away"
+            f"no Docker Engine answers at {SOCKET}, and one of its own the demo can start only as root with dockerd "
+            "installed; set DOCKER_HOST, or leave --docker away"
         )
     url = f"unix://{root / 'docker.sock'}"
     argv = [

@@ -40,8 +40,12 @@ class Sample:
 
 def observe(url: str, *, seconds: float, labels: Mapping[str, str]) -> list[Sample]:
     """What one service's series are now; counters as their growth in a second."""
+    try:
+        metrics = httpx.get(f"{url}/metrics", trust_env=False).raise_for_status().text
+    except httpx.HTTPError as error:
+        raise Broken(f"{url}/metrics cannot be read ({error}); containers must be reachable from here") from error
     samples = []
-    for family in text_string_to_metric_families(httpx.get(f"{url}/metrics", trust_env=False).text):
+    for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
             if sample.name.startswith(("http_request", "process_resident")) and not sample.name.endswith("_created"):
                 counts = family.type in ("counter", "histogram")

@@ -141,8 +141,8 @@ class Loop:
 
     def _run(self) -> dict[str, Any] | None:
         """The run of the playbook, once there is one; Broken when it was decided against."""
-        answer = self._amend.get("/runs", params={"playbook": self._scenario.playbook}).raise_for_status()
-        runs: list[dict[str, Any]] = answer.json()["runs"]
+        wanted = {"playbook": self._scenario.playbook, "label": f"service={self._scenario.service}"}
+        runs: list[dict[str, Any]] = self._amend.get("/runs", params=wanted).raise_for_status().json()["runs"]
         if not runs:
             return None
         run = self._amend.get(f"/runs/{runs[0]['id']}").raise_for_status().json()

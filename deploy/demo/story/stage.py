@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 from story import compose, history, parts
 from story.endings import ignore_endings
@@ -54,9 +56,9 @@ def stage(engine_in: EngineIn, *, narrator: Narrator) -> Iterator[Stage]:
         root = Path(end.enter_context(tempfile.TemporaryDirectory(prefix="amend-demo-")))
         try:
             yield _set(root, engine_in, narrator=narrator, end=end)
-        except Broken:
+        except (Broken, DockerException, RequestException) as error:
             _show_logs(root, narrator)
-            raise
+            raise Broken(str(error)) from error
 
 
 def _set(root: Path, engine_in: EngineIn, *, narrator: Narrator, end: ExitStack) -> Stage:
