@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.bed.processes import free_port
 from tests.bed.receiver import AMEND, Receiver, alert
 
 SETTINGS = "auth: {webhook: {insecure: true}}\n"
@@ -213,6 +214,13 @@ def test_a_warning_does_not_fail_the_check(tmp_path: Path) -> None:
     (finding,) = json.loads(done.stdout)["findings"]
     assert done.returncode == 0
     assert (finding["check"], finding["severity"], finding["line"]) == ("playbooks/none", "warning", 1)
+
+
+def test_a_prometheus_that_does_not_answer_is_no_finding(tmp_path: Path) -> None:
+    (tmp_path / "amend.yml").write_text(SETTINGS)
+    done = amend("check", "--prometheus", f"http://127.0.0.1:{free_port()}", inside=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "is it running? (--prometheus)" in done.stderr
 
 
 def test_mistakes_come_as_json_too(tmp_path: Path) -> None:

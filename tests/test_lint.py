@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,21 @@ import promql_parser
 import pytest
 import yaml
 
+from receiver.case import Case
 from receiver.errors import ConfigErrors
 from receiver.lint import CHECKS, Severity, lint
 from receiver.lint.labels import ANYTHING, Carried, carried
 from receiver.lint.rules import NoRules, Rules, ask
 from receiver.lint.rules import read as read_rules
 from receiver.lint.setup import read
-from receiver.lint.templates import Read, reads
+from receiver.lint.templates import ROOTS, Read, reads
+from receiver.playbook import Playbook
+from receiver.run import Episode, Run, Status
 from tests.bed.parts import ROOT
 from tests.bed.processes import free_port
 from tests.bed.prometheus import Prometheus
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 SETTINGS: dict[str, Any] = {
     "auth": {"webhook": {"insecure": True}},
@@ -177,6 +183,15 @@ def test_questions_to_a_prometheus_that_is_not_configured(tmp_path: Path) -> Non
     findings = found(tmp_path, asking, prometheus=None)
     assert {check for check, *_ in findings} == {"prometheus/missing"}
     assert {message.split()[0] for *_, message in findings} == {"only_if", "resolved_within", "query"}
+
+
+def test_a_template_that_begins_with_a_name_that_means_nothing(tmp_path: Path) -> None:
+    bare = {**PLAYBOOK, "target": {"docker": {"container": "{{ service }}"}}}
+    place, message = only(found(tmp_path, bare), "template/root")
+    assert place == "playbooks.yml:10"
+    assert message.startswith('a template knows no "service" (a label is labels.service); known here: annotations, ')
+    steps = [{"restart": {}}, {"notify": {"receiver": "team-shop", "message": "{{ label.service }}"}}]
+    assert only(found(tmp_path, {**PLAYBOOK, "steps": steps}), "template/root")[1].endswith('did you mean "labels"?')
 
 
 def test_a_playbook_that_acts_and_never_looks(tmp_path: Path) -> None:
@@ -419,3 +434,30 @@ def _written(directory: Path, text: str) -> Iterator[Path]:
 )
 def test_a_template_reads_these_names(template: str, names: list[Read]) -> None:
     assert reads(template) == names
+
+
+def test_the_lint_knows_every_name_that_templates_get() -> None:
+    run = Run(
+        id=1,
+        episode_id=1,
+        playbook="a",
+        attempt=1,
+        mode="observe",
+        status=Status.MATCHED,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    episode = Episode(
+        id=1,
+        alert_key="",
+        source="",
+        fingerprint="",
+        labels={},
+        annotations={},
+        starts_at=NOW,
+        last_starts_at=NOW,
+        opened_at=NOW,
+        last_seen_at=NOW,
+    )
+    playbook = Playbook.model_construct(name="a")
+    assert set(ROOTS) == Case(run=run, episode=episode, playbook=playbook, now=NOW).context.keys()

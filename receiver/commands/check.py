@@ -1,12 +1,13 @@
 """`amend check`: reads settings, playbooks and rules, runs the lint over all of it, and prints what it found.
 
-cli.py calls it; the exit code is 1 when there is an error, and 0 when there are only warnings.
+cli.py calls it. The exit code is 1 when there is an error, 0 when there are only warnings, 2 when nobody tells the
+rules.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from receiver.commands.terminal import say, say_json
+from receiver.commands.terminal import complain, say, say_json
 from receiver.errors import ConfigError, ConfigErrors
 from receiver.lint import Finding, Severity, lint, setup
 from receiver.lint import rules as rule_files
@@ -19,6 +20,9 @@ def check(config: Path, *, rules: Sequence[Path], prometheus: str | None, as_jso
     except ConfigErrors as mistakes:
         _tell_mistakes(mistakes.errors, as_json=as_json)
         return 1
+    except rule_files.NoRules as error:
+        complain(str(error))
+        return 2
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     if as_json:
         say_json({"findings": [_as_json(each.mistake, each.check, each.severity) for each in findings]})

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from receiver.documents import did_you_mean
 from receiver.errors import ConfigError
 from receiver.lint.setup import Setup, Written
+from receiver.lint.templates import ROOTS, strangers
 from receiver.playbook import Playbook, Target
 from receiver.settings import playbook_files
 
@@ -128,6 +129,16 @@ def missing_verify(setup: Setup) -> Iterator[ConfigError]:
         if written.playbook.enforced and not written.playbook.verify and any(written.changing()):
             message = "acts and never looks whether it helped; add verify: {resolved_within: 10m}"
             yield written.error((), f'"{written.playbook.name}" {message}')
+
+
+def unknown_root(setup: Setup) -> Iterator[ConfigError]:
+    """A template that begins a name with something that means nothing, such as a label without `labels.`"""
+    for written in setup.playbooks:
+        for part in ("target", "steps", "on_failure"):
+            for place, text in written.texts((part,)):
+                for name in strangers(text):
+                    near = did_you_mean(name, list(ROOTS))
+                    yield written.error(place, f'a template knows no "{name}" (a label is labels.{name}){near}')
 
 
 def overlap(setup: Setup) -> Iterator[ConfigError]:

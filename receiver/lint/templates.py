@@ -6,9 +6,15 @@ The lint asks it about the texts of playbooks, which render.py has found to be g
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jinja2 import Environment, nodes
+from jinja2 import Environment, TemplateSyntaxError, meta, nodes
+
+from receiver.conventions import NUMBERS
 
 _PARSER = Environment(autoescape=True)  # parses only; render.py renders
+
+
+ROOTS = ("annotations", "labels", "playbook", "run", "target", *NUMBERS)
+"""What a template can begin a name with: the context of a case."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,22 @@ class Read:
 
 def reads(template: str) -> list[Read]:
     """Every name that a template reads, each once."""
-    if "{" not in template:
-        return []
-    tree = _PARSER.parse(template)
+    tree = _tree(template)
     optional = {name for node in _askers(tree) for name in _names(node)}
     return [Read(root, name, (root, name) in optional) for root, name in dict.fromkeys(_names(tree))]
+
+
+def strangers(template: str) -> list[str]:
+    """The names that a template begins with and that mean nothing."""
+    return sorted(meta.find_undeclared_variables(_tree(template)) - set(ROOTS))
+
+
+def _tree(text: str) -> nodes.Template:
+    """An empty one for texts that are not templates: render.py has refused those that should have been."""
+    try:
+        return _PARSER.parse(text if "{" in text else "")
+    except TemplateSyntaxError:
+        return _PARSER.parse("")
 
 
 def _askers(tree: nodes.Template) -> Iterator[nodes.Node]:
