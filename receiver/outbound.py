@@ -27,8 +27,8 @@ class Outbound:
 
     async def send_allowed(self, method: str, url: str, *, within: float, **kwargs: Any) -> tuple[int, str]:
         """As `send`, to a host on the allow-list only: for URLs that a playbook holds."""
-        host = (urlsplit(url).hostname or "").lower()
-        if host not in self._allowed:
+        host, _ = _address(url)
+        if host.lower() not in self._allowed:
             raise Permanent(f'the host "{host}" is not allowed; add it to outbound.allow_hosts in amend.yml')
         return await self.send(method, url, within=within, **kwargs)
 
@@ -43,10 +43,8 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, str]:
         """Status and beginning of the answer. Temporary: nothing was sent; Uncertain: sent, and no answer."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Permanent("not an http(s) URL")
-        await _refuse_link_local(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        host, port = _address(url)
+        await _refuse_link_local(host, port)
         timeout = httpx.Timeout(within, connect=min(within, 5.0))
         try:
             async with self._client.stream(
@@ -59,14 +57,26 @@ class Outbound:
                         break
                 return response.status_code, body[:LARGEST_ANSWER].decode(errors="replace")
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Temporary(f"cannot reach {parts.hostname}: {error or type(error).__name__}") from error
+            raise Temporary(f"cannot reach {host}: {str(error) or type(error).__name__}") from error
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
             raise Permanent(f"not a request that can be sent: {error}") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise Uncertain(f"sent to {parts.hostname}, and no answer: {error or type(error).__name__}") from error
+            raise Uncertain(f"sent to {host}, and no answer: {str(error) or type(error).__name__}") from error
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _address(url: str) -> tuple[str, int]:
+    """Host and port; Permanent, without the URL, which may hold a token."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise Permanent(f"not a URL: {error}") from error
+    if parts.scheme not in {"http", "https"} or not host:
+        raise Permanent("not an http(s) URL")
+    return host, port or (443 if parts.scheme == "https" else 80)
 
 
 async def _refuse_link_local(host: str, port: int) -> None:
@@ -75,7 +85,8 @@ async def _refuse_link_local(host: str, port: int) -> None:
     try:
         found = await asyncio.wait_for(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), timeout=5)
     except (OSError, TimeoutError, UnicodeError) as error:
-        raise Temporary(f"cannot look up {host}: {error or 'no answer'}") from error
+        raise Temporary(f"cannot look up {host}: {str(error) or 'no answer'}") from error
     for *_, address in found:
-        if ipaddress.ip_address(str(address[0]).partition("%")[0]).is_link_local:
+        ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        if (getattr(ip, "ipv4_mapped", None) or ip).is_link_local:
             raise Permanent(f"{host} is a link-local address, which nothing is sent to")

@@ -79,8 +79,10 @@ class Prometheus:
         try:
             response = await self._client.request(method, self.url + path, **kwargs)
             body = response.json()
-        except httpx.TransportError as error:
-            raise Temporary(f"Prometheus at {self.url} does not answer: {error or type(error).__name__}") from error
+        except httpx.RequestError as error:
+            raise Temporary(
+                f"Prometheus at {self.url} does not answer: {str(error) or type(error).__name__}"
+            ) from error
         except ValueError as error:
             raise Temporary(f"Prometheus at {self.url} answered {response.status_code} without JSON") from error
         if isinstance(body, dict) and body.get("status") == "success" and isinstance(body.get("data"), dict):

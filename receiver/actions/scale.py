@@ -28,13 +28,15 @@ class Arguments(Part):
 
     def wanted(self, now: int) -> int:
         """Replicas to have, from those there are: within the bounds, rounded up."""
+        return max(self.min, min(self.max, self.ideal(now)))
+
+    def ideal(self, now: int) -> int:
+        """The same without the bounds."""
         if self.to is not None:
-            ideal = self.to
-        elif self.by is not None:
-            ideal = now + self.by
-        else:
-            ideal = math.ceil(now * (self.factor or 1))
-        return max(self.min, min(self.max, ideal))
+            return self.to
+        if self.by is not None:
+            return now + self.by
+        return math.ceil(now * (self.factor or 1))
 
 
 class Scale:
@@ -46,6 +48,7 @@ class Scale:
         platform, workload = scene.target()
         wanted = arguments.wanted(workload.replicas)
         if wanted == workload.replicas:
-            bound = "max" if (arguments.by or 0) > 0 or (arguments.factor or 0) > 1 else "min"
-            raise Permanent(f"{workload} has {wanted} replicas already, and {bound} does not allow another number")
+            ideal = arguments.ideal(wanted)
+            held = "" if ideal == wanted else f", and {'max' if ideal > wanted else 'min'} does not allow {ideal}"
+            raise Permanent(f"{workload} has {wanted} replicas already{held}")
         return await platform.scale(workload, wanted, within=scene.within)

@@ -1,0 +1,1 @@
+"""The verbs of playbooks, each through a real run."""
