@@ -19,7 +19,7 @@ from receiver.run import Reason, Refusal
 from receiver.store import episodes, runs
 from receiver.targets import Platform
 
-SOON = timedelta(seconds=5)  #: until a lock is tried again, unless its holder wakes us before
+SOON = timedelta(seconds=30)  #: until a lock is tried again, unless its holder wakes us before
 LATER = timedelta(seconds=30)  #: until something outside is asked again
 
 

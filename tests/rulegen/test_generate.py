@@ -118,6 +118,17 @@ def test_a_generated_file_whose_spec_is_gone_is_removed_and_others_are_not(tmp_p
     }
 
 
+def test_what_was_generated_from_other_specs_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ours = load_specs(spec(tmp_path / "ours", VARIETY[0])).specs
+    write(render(ours, rules=out, dashboards=out))
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours" / "shop.yml").rename(tmp_path / "theirs" / "store.yml")
+    difference = write(render(load_specs(tmp_path / "theirs").specs, rules=out, dashboards=out))
+    assert difference.orphaned == ()
+    assert (out / "shop.json").is_file()
+
+
 def test_what_is_up_to_date_is_not_written_again(tmp_path: Path) -> None:
     loaded = load_specs(spec(tmp_path / "specs", VARIETY[0]))
     files = render(loaded.specs, rules=tmp_path / "out", dashboards=tmp_path / "out")
