@@ -14,6 +14,7 @@ from typer.main import get_command
 from receiver import cli
 from receiver.actions import VERBS
 from receiver.durations import parse_duration
+from receiver.lint import lint, rules, setup
 from receiver.playbook import read_all
 from receiver.rulegen.generate import load_specs, render, write
 from receiver.settings import read
@@ -102,6 +103,28 @@ def test_compose_files_name_what_compose_knows(block: Block) -> None:
     services = yaml.safe_load(block.text)["services"]
     known = set(yaml.safe_load((ROOT / "deploy" / "compose" / "compose.yml").read_text())["services"]["shop"])
     assert all(set(service) <= known for service in services.values())
+
+
+def first(page: str, kind: str) -> str:
+    return next(block.text for block in BLOCKS if (str(block.page), block.kind) == (page, kind))
+
+
+@pytest.mark.parametrize(
+    ("spec", "playbook"),
+    [("README.md", "README.md"), ("docs/how-to/add-a-detector.md", "docs/how-to/write-a-playbook.md")],
+)
+def test_what_belongs_together_fits_together(spec: str, playbook: str, tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "example.yml").write_text(first(spec, "spec"))
+    write(render(load_specs(tmp_path / "specs").specs, rules=tmp_path, dashboards=tmp_path))
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "playbooks" / "example.yml").write_text(first(playbook, "playbook"))
+    (tmp_path / "secrets").mkdir()
+    for name in ("webhook.token", "me.sha256"):
+        (tmp_path / "secrets" / name).write_text("secret")
+    (tmp_path / "amend.yml").write_text(first("README.md", "amend.yml"))
+    whole = setup.read(tmp_path / "amend.yml", rules.read([tmp_path / "example.rules.yml"]))
+    assert [str(finding) for finding in lint(whole)] == []
 
 
 # ── commands ──
