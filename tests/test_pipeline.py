@@ -16,7 +16,7 @@ from receiver.execution import plan
 from receiver.run import Outcome, Reason, Refusal, Run, Status, StepStatus
 from receiver.settings import Receiver as Place
 from receiver.settings import Webhook
-from receiver.store.runs import Superseded
+from receiver.store.runs import Superseded, next_wake
 from receiver.worker import LEASE
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.receiver import alert
@@ -347,6 +347,11 @@ def test_a_run_is_left_to_its_claimant_until_the_lease_is_over(bench: Bench) -> 
     bench.now -= timedelta(seconds=2)
     bench.do(bench.another_worker("second")._turn())
     assert bench.run().status is Status.ACTING
+
+
+def test_nobody_looks_for_a_run_that_is_worked_on_before_its_lease_ends(bench: Bench) -> None:
+    asleep(bench)
+    assert bench.read(next_wake) == START + LEASE
 
 
 def test_a_claimant_that_slept_too_long_cannot_record_over_its_successor(bench: Bench) -> None:

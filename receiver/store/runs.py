@@ -134,8 +134,11 @@ def wake_locked(connection: sa.Connection, workload: str, *, at: datetime, most:
 
 
 def next_wake(connection: sa.Connection) -> datetime | None:
-    """When the next run is due."""
-    moment: datetime | None = connection.execute(sa.select(sa.func.min(runs.c.wake_at))).scalar_one()
+    """When the next run is due: one that somebody works on, when its lease ends."""
+    due = sa.select(sa.func.min(sa.func.coalesce(runs.c.lease_until, runs.c.wake_at))).where(
+        runs.c.wake_at.is_not(None)
+    )
+    moment: datetime | None = connection.execute(due).scalar_one()
     return moment
 
 
