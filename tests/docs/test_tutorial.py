@@ -6,6 +6,7 @@ Only the ports are others, and servers run beside the test instead of in a termi
 import os
 import re
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Reader:
         self.running = running
         self.ports = {port: str(free_port()) for port in PORTS}
         programs = {Path(program(name)).parent for name in ("alertmanager", "amtool")}
-        path = os.pathsep.join(map(str, [ROOT / ".venv" / "bin", *sorted(programs), os.environ["PATH"]]))
+        path = os.pathsep.join(map(str, [Path(sys.executable).parent, *sorted(programs), os.environ["PATH"]]))
         self.environment = {**os.environ, "PATH": path, "AMEND_URL": f"http://127.0.0.1:{self.ports['9095']}"}
         self.last = ""
 
