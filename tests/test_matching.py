@@ -203,7 +203,7 @@ def _told(began: int, ended: int | None = None) -> dict[str, Any]:
     return alert("Slow", service="orders", started=moments[0], ended=moments[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(story=stories(), later=st.lists(st.integers(0, 1000), min_size=20, max_size=20), together=st.integers(1, 4))
 def test_nothing_begins_after_the_last_end_in_whatever_order_it_is_told(
     story: tuple[Sequence[dict[str, Any]], dict[str, Any]], later: Sequence[int], together: int
