@@ -18,6 +18,9 @@ from receiver.errors import AmendError
 LONGEST = 64 * 1024  #: characters of one label or annotation value
 MOST_LABELS = 256
 
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9800, 1, 1, tzinfo=UTC)  #: early enough that any window of ours can be added to it
+
 
 class Malformed(AmendError):
     """Not a webhook of Alertmanager's; the sender is told why, once, with a 400."""
@@ -30,11 +33,17 @@ def _clean(text: str) -> str:
     return text
 
 
+def _within_reach(moment: datetime) -> datetime:
+    # The calendar's ends: a step beyond them is an error in the middle of our work, not at the door.
+    return min(max(moment, FIRST), LAST).astimezone(UTC)
+
+
 Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(_clean)]
 Told = Annotated[
     str, AfterValidator(lambda text: text[:LONGEST].encode(errors="replace").decode().replace("\x00", " "))
 ]
 """Text about a delivery that nothing is decided by: mended rather than refused."""
+Moment = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 Labels = Annotated[dict[Text, Text], Field(max_length=MOST_LABELS)]
 
 
@@ -46,8 +55,8 @@ class Alert(BaseModel):
     status: Literal["firing", "resolved"]
     labels: Labels = Field(min_length=1)
     annotations: Labels = {}
-    starts_at: AwareDatetime = Field(alias="startsAt")
-    ends_at: AwareDatetime | None = Field(default=None, alias="endsAt")
+    starts_at: Moment = Field(alias="startsAt")
+    ends_at: Moment | None = Field(default=None, alias="endsAt")
     generator_url: Text = Field(default="", alias="generatorURL")
     fingerprint: Text = ""
 
@@ -162,11 +171,3 @@ def _raw(item: Any) -> str:
         return json.dumps(item, ensure_ascii=True)[:2000]
     except RecursionError:
         return "(nested too deeply to show)"
-
-
-def utc(moment: datetime) -> datetime:
-    """The same instant in UTC; the first and last years that a datetime can hold stay as they are."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return moment.replace(tzinfo=UTC)

@@ -81,6 +81,11 @@ class Case:
             **{name: self.episode.annotations.get(name, "") for name in NUMBERS},
         }
 
+    @property
+    def numbers(self) -> dict[str, str]:
+        """What the alert measured, as it stood when this was decided: the next delivery brings other numbers."""
+        return {name: self.episode.annotations[name] for name in NUMBERS if name in self.episode.annotations}
+
     def target(self) -> dict[str, Any] | None:
         """The workload as it was found, for the ledger."""
         workload = self.workload

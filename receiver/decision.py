@@ -95,7 +95,7 @@ class Judgement:
             workload=case.key,
             acted_at=case.now,
             wake_at=case.now,
-            state={"guards": decision.passed, "target": case.target(), "phase": "steps"},
+            state={"guards": decision.passed, "numbers": case.numbers, "target": case.target(), "phase": "steps"},
         )
         self.execution.intend(connection, acting, case, decision.plan[0])
         return acting
@@ -103,7 +103,7 @@ class Judgement:
     async def _observe(self, decision: Decision) -> None:
         case, now = decision.case, self.world.clock()
         shown = [planned.shown() for planned in decision.plan]
-        told = {"target": case.target(), "steps": shown, "guards": decision.passed}
+        told = {"target": case.target(), "steps": shown, "guards": decision.passed, "numbers": case.numbers}
 
         def write(connection: sa.Connection) -> None:
             self.world.tell(connection, case.run, Kind.OBSERVED, told)
@@ -129,7 +129,12 @@ class Judgement:
     async def _refuse(self, decision: Decision, no: Refusal) -> None:
         case, now = decision.case, self.world.clock()
         repeated = case.run.status is Status.SKIPPED and case.run.reason is no.reason
-        told: dict[str, Any] = {"reason": no.reason, "detail": no.detail, "guards": decision.passed}
+        told: dict[str, Any] = {
+            "reason": no.reason,
+            "detail": no.detail,
+            "guards": decision.passed,
+            "numbers": case.numbers,
+        }
         if no.retry_at:
             told["retry_at"] = no.retry_at.isoformat()
         gives_up = _gives_up(case, no)
@@ -147,7 +152,7 @@ class Judgement:
                 detail=no.detail,
                 workload=case.key if case.found else case.run.workload,
                 wake_at=_next_look(case, no, gives_up=gives_up),
-                state={**case.run.state, "guards": decision.passed},
+                state={**case.run.state, "guards": decision.passed, "numbers": case.numbers},
             )
 
         case.run = await self.world.ledger.write(write)

@@ -74,8 +74,9 @@ class Execution:
         """Write down that a step is about to be carried out; the database refuses a second time."""
         now = self.world.clock()
         runs.intend(connection, run, phase=planned.phase, position=planned.position, at=now, **planned.shown())
-        place = {"phase": planned.phase, "position": planned.position, "target": case.target()}
-        self.world.tell(connection, run, Kind.INTENT, {**place, **planned.shown()})
+        about = {"target": case.target(), "numbers": case.numbers}
+        place = {"phase": planned.phase, "position": planned.position}
+        self.world.tell(connection, run, Kind.INTENT, {**place, **about, **planned.shown()})
 
     def _intend_another(self, connection: sa.Connection, run: Run, case: Case, planned: Planned) -> None:
         """As `intend`, of a run that may have been taken over since it was claimed: Superseded, and nothing is done."""

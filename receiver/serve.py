@@ -50,7 +50,7 @@ MOST_CONNECTIONS = 1000
 def run(path: Path) -> int:
     """Serve until a SIGTERM or SIGINT; the exit code. ConfigError(s) when it cannot start."""
     configured = settings.read(path)
-    playbooks = Playbooks.read(configured, path)
+    playbooks = Playbooks.read(configured, path, in_force=configured)
     logs.configure(style=configured.logging.format, level=configured.logging.level, file=configured.logging.file)
     listening = _bind(configured.server)
     ledger = Ledger(configured.store.url)
@@ -72,11 +72,12 @@ class Playbooks:
     digest: str
 
     @classmethod
-    def read(cls, configured: settings.Settings, path: Path) -> "Playbooks":
-        files = settings.playbook_files(configured, path.resolve().parent)
+    def read(cls, written: settings.Settings, path: Path, *, in_force: settings.Settings) -> "Playbooks":
+        """Those that amend.yml names as it is `written` now, beside the settings that the process runs on."""
+        files = settings.playbook_files(written, path.resolve().parent)
         found = read_all(files, VERBS)
         _refuse_targetless(found)
-        texts = [path.read_bytes(), *(file.read_bytes() for file in files)]
+        texts = [in_force.model_dump_json().encode(), *(file.read_bytes() for file in files)]
         return cls({playbook.name: playbook for playbook in found}, settings.digest(*texts))
 
     def replace(self, other: "Playbooks") -> None:
@@ -122,9 +123,12 @@ class Service:
         return int(broke)
 
     async def reload(self) -> None:
-        """Read settings and playbooks anew; ConfigError(s) when they are bad, and the old ones stay in force."""
+        """Read settings and playbooks anew; ConfigError(s) when they are bad, and the old ones stay in force.
+
+        Playbooks count at once. Other settings need a restart, which is said.
+        """
         try:
-            fresh = await asyncio.to_thread(_reread, self.path)
+            written, fresh = await asyncio.to_thread(self._reread)
         except (ConfigError, ConfigErrors) as error:
             metrics.RELOAD_SUCCESSFUL.set(0)
             log.error("reload refused; the old playbooks stay in force", error=str(error))
@@ -132,8 +136,19 @@ class Service:
             raise
         self.playbooks.replace(fresh)
         metrics.RELOAD_SUCCESSFUL.set(1)
+        restart_needed = written.model_copy(update={"playbooks": ()}) != self.configured.model_copy(
+            update={"playbooks": ()}
+        )
+        if restart_needed:
+            log.warning("amend.yml has other settings than those in force: they count after a restart")
         log.info("reloaded", playbooks=len(fresh.by_name), config=fresh.digest)
-        await self._write(Kind.RELOADED, config=fresh.digest, playbooks=sorted(fresh.by_name))
+        await self._write(
+            Kind.RELOADED, config=fresh.digest, playbooks=sorted(fresh.by_name), restart_needed=restart_needed
+        )
+
+    def _reread(self) -> tuple[settings.Settings, Playbooks]:
+        written = settings.read(self.path)
+        return written, Playbooks.read(written, self.path, in_force=self.configured)
 
     async def _reload_quietly(self) -> None:
         with suppress(ConfigError, ConfigErrors):  # told by reload itself
@@ -230,11 +245,6 @@ class _Server(uvicorn.Server):
 def now() -> datetime:
     """The clock that everything is given."""
     return datetime.now(UTC)
-
-
-def _reread(path: Path) -> Playbooks:
-    configured = settings.read(path)
-    return Playbooks.read(configured, path)
 
 
 def _refuse_targetless(playbooks: Sequence[Playbook]) -> None:

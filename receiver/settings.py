@@ -201,7 +201,11 @@ class Logging(Part):
 
 
 class Settings(Part):
-    """All of amend.yml. Files that it names stand beside it unless their paths are absolute."""
+    """All of amend.yml.
+
+    Secrets and playbooks stand beside it unless their paths are absolute; `sqlite:///FILE`, `logging.file` and
+    `kubeconfig` are taken from the working directory.
+    """
 
     server: Server = Server()
     auth: Auth = Field(examples=["{webhook: {bearer_token_file: webhook.token}}"])

@@ -28,7 +28,7 @@ def keys() -> None:
 )
 def new(
     *,
-    role: Annotated[str, typer.Option(help="viewer reads, approver also decides, admin also pauses and reloads.")],
+    role: Annotated[str, typer.Option(help="viewer and approver read, admin also reloads.")],
     name: Annotated[str, typer.Option(help="Whose key it is; the audit log names it.")],
     hash_file: Annotated[Path | None, typer.Option(help="Write the key's hash there, for amend.yml to name.")] = None,
     output: Output = Format.SIMPLE,

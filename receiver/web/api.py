@@ -74,7 +74,8 @@ class Api:
         if run is None:
             raise HTTPException(404, f"there is no run {run_id}; /api/v1/runs lists them")
         episode = await self._read(partial(episodes.get, episode_id=run.episode_id))
-        return JSONResponse(run_json(run, episode) | {"annotations": dict(episode.annotations) if episode else {}})
+        annotations = {**(episode.annotations if episode else {}), **run.state.get("numbers", {})}
+        return JSONResponse(run_json(run, episode) | {"annotations": annotations})
 
     async def episodes(self, request: Request) -> Response:
         query = Query(request, "open", "label", "limit", "cursor")

@@ -55,7 +55,9 @@ class Story:
 
     @property
     def numbers(self) -> list[tuple[str, str]]:
-        return [(name, self.episode.annotations[name]) for name in NUMBERS if name in self.episode.annotations]
+        """What the alert measured when the run was decided; as it is now, while it waits to be."""
+        known = self.run.state.get("numbers", self.episode.annotations)
+        return [(name, known[name]) for name in NUMBERS if name in known]
 
     @property
     def verifying(self) -> Entry | None:

@@ -117,3 +117,17 @@ def _count(amend: Receiver) -> int:
 
 def _deliveries(amend: Receiver, count: int) -> None:
     until(lambda: _count(amend) >= count, within=30, why=f"{count} deliveries")
+
+
+def test_a_reload_says_that_other_settings_count_after_a_restart(
+    tmp_path: Path, running: ExitStack, recorder: HttpRecorder
+) -> None:
+    amend = running.enter_context(_receiver(tmp_path, recorder))
+    before = amend.get("status")["config_hash"]
+    amend.config.write_text(f"{amend.config.read_text()}limits: {{actions_per_minute: 3}}\n")
+    assert amend.reload().status_code == 200
+    (row,) = amend.get("audit", kind="reloaded")["audit"]
+    assert row["data"]["restart_needed"] is True
+    assert amend.get("status")["config_hash"] == before
+    amend.restart()
+    assert amend.get("status")["config_hash"] != before
