@@ -13,6 +13,7 @@ from enum import StrEnum
 from receiver import conventions as names
 from receiver.errors import AmendError
 from receiver.evidence import Comparison, Sources, comparisons, frozen, holds, sources, watched
+from receiver.labels import quoted, selector
 from receiver.playbook import Verify
 from receiver.prometheus import Prometheus, Rule, Sample
 from receiver.run import Episode, Outcome
@@ -25,6 +26,9 @@ LEARNED = "the value has not come back: the baseline has learned the fault"
 
 _COPIED = re.compile(r"\{\{-?\s*\$labels\.(\w+)\s*-?\}\}")
 """A rule's label that only repeats one of the series."""
+
+_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+"""A label's name that needs no quotes; an alert may carry any other."""
 
 
 class Sight(StrEnum):
@@ -187,8 +191,8 @@ class _Evidence:
         enough = not lacking or (needed.any and len(lacking) < len(needed.parts))
         return None if enough else min(lacking)
 
-    async def _scraped(self, selector: str) -> bool:
-        return bool(await self._ask(f"count({selector})"))
+    async def _scraped(self, series: str) -> bool:
+        return bool(await self._ask(f"count({series})"))
 
     async def _ask(self, expr: str) -> list[Sample]:
         return await self._prometheus.query(expr)
@@ -202,7 +206,8 @@ class _AlertEvidence(_Evidence):
         self._rule = rule
         self._own = _own_labels(rule, labels)
         self._hidden = {*rule.labels, names.ALERTNAME} - self._own.keys()
-        self._detector = rule.labels.get(names.DETECTOR) or labels.get(names.DETECTOR)
+        # the rule says whose bands to ask for: an alert's labels are whatever a target or a sender put there
+        self._detector = rule.labels.get(names.DETECTOR)
 
     async def fires(self, *, at: datetime | None = None) -> bool:
         return bool(await self._ask(self._rule.expr, at=at))
@@ -273,12 +278,13 @@ class _AlertEvidence(_Evidence):
         return LEARNED if above or below else None
 
     async def _number(self, metric: str, detector: str, at: datetime | None) -> float | None:
-        samples = await self._ask(f'{metric}{{detector="{detector}"}}', at=at)
+        samples = await self._ask(selector(metric, {names.DETECTOR: detector}), at=at)
         usable = [sample.value for sample in samples if sample.usable]
         return usable[0] if usable else None
 
-    async def _scraped(self, selector: str) -> bool:
-        return bool(await self._ask(f"count by ({','.join(sorted(self._own))}) ({selector})", leniently=True))
+    async def _scraped(self, series: str) -> bool:
+        by = ",".join(name if _PLAIN.fullmatch(name) else quoted(name) for name in sorted(self._own))
+        return bool(await self._ask(f"count by ({by}) ({series})", leniently=True))
 
     async def _ask(self, expr: str, *, at: datetime | None = None, leniently: bool = False) -> list[Sample]:
         """The samples that are about this alert.
