@@ -57,7 +57,6 @@ class Alert(BaseModel):
     annotations: Labels = {}
     starts_at: Moment = Field(alias="startsAt")
     ends_at: Moment | None = Field(default=None, alias="endsAt")
-    generator_url: Text = Field(default="", alias="generatorURL")
     fingerprint: Text = ""
 
     @property

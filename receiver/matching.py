@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from receiver import metrics
 from receiver.audit import Kind
@@ -20,6 +21,8 @@ from receiver.run import PASSING, Closing, Episode, Outcome, Reason, Run, Status
 from receiver.store import deliveries, episodes, runs
 from receiver.store.deliveries import StoredAlert
 from receiver.store.log import Log
+
+log = structlog.get_logger(__name__)
 
 BATCH = 100  #: alerts in one transaction: deliveries wait for its end
 
@@ -64,29 +67,53 @@ class Matching:
         batch = Batch()
         waiting = deliveries.waiting(connection, limit=BATCH, besides=asking)
         current, last = episodes.newest(connection, {stored.alert_key for stored in waiting})
-        applied: list[int] = []
-        stale: list[int] = []
+        settled: dict[str, list[int]] = {"applied": [], "stale": []}
         asked: set[str] = set()
         for stored in waiting:
-            key = stored.alert_key
-            if key in asked:  # what is asked about one alert decides about those after it
+            if stored.alert_key in asked:  # what is asked about one alert decides about those after it
                 continue
-            change = judge(stored.alert, current=current.get(key), last=last.get(key), windows=self.windows)
+            try:
+                with connection.begin_nested():
+                    change = self._take(connection, stored, known=(current, last), now=now, gap=answers.get(stored.id))
+            except sa.exc.DBAPIError:
+                raise
+            except Exception as error:  # one alert that we cannot digest must not stop all others
+                metrics.WORKER_ERRORS.inc()
+                log.exception("alert quarantined", alert=stored.id)
+                deliveries.settle(connection, [stored.id], state="quarantined", why=f"{type(error).__name__}: {error}")
+                batch.looked_at += 1
+                continue
             if change is Change.ASK:
-                gap = answers.get(stored.id)
-                if gap is None:
-                    batch.questions.append(Question(stored, current[key]))
-                    asked.add(key)
-                    continue
-                if gap:
-                    last[key] = self._lose(connection, current.pop(key), now)
-                change = Change.OPEN if gap else Change.REFRESH
-            self._apply(connection, change, stored, known=(current, last), now=now)
-            (stale if change is Change.STALE else applied).append(stored.id)
-        deliveries.settle(connection, applied, state="applied")
-        deliveries.settle(connection, stale, state="stale", why="about something that is over")
-        batch.looked_at = len(applied) + len(stale)
+                batch.questions.append(Question(stored, current[stored.alert_key]))
+                asked.add(stored.alert_key)
+                continue
+            settled["stale" if change is Change.STALE else "applied"].append(stored.id)
+        deliveries.settle(connection, settled["applied"], state="applied")
+        deliveries.settle(connection, settled["stale"], state="stale", why="about something that is over")
+        batch.looked_at += len(settled["applied"]) + len(settled["stale"])
         return batch
+
+    def _take(
+        self,
+        connection: sa.Connection,
+        stored: StoredAlert,
+        *,
+        known: tuple[dict[str, Episode], dict[str, Episode]],
+        now: datetime,
+        gap: bool | None,
+    ) -> Change:
+        """What one alert changes, done; or ASK, and nothing is done until the answer is there."""
+        current, last = known
+        key = stored.alert_key
+        change = judge(stored.alert, current=current.get(key), last=last.get(key), windows=self.windows)
+        if change is Change.ASK:
+            if gap is None:
+                return change
+            if gap:
+                last[key] = self._lose(connection, current.pop(key), now)
+            change = Change.OPEN if gap else Change.REFRESH
+        self._apply(connection, change, stored, known=known, now=now)
+        return change
 
     def _apply(
         self,
@@ -127,13 +154,13 @@ class Matching:
 
     def close_orphan(self, connection: sa.Connection, episode: Episode, now: datetime) -> None:
         """End an episode that nobody speaks of any more."""
-        self._close(connection, episode, now, episode.last_seen_at, Closing.ORPHANED)
+        self._close(connection, episode, now, None, Closing.ORPHANED)  # nobody said that it ended
 
     def _lose(self, connection: sa.Connection, episode: Episode, now: datetime) -> Episode:
         return self._close(connection, episode, now, episode.last_seen_at, Closing.LOST)
 
     def _close(
-        self, connection: sa.Connection, episode: Episode, now: datetime, ends_at: datetime, closing: Closing
+        self, connection: sa.Connection, episode: Episode, now: datetime, ends_at: datetime | None, closing: Closing
     ) -> Episode:
         closed = episodes.close(connection, episode, at=now, ends_at=ends_at, closing=closing)
         self._tell(connection, Kind.EPISODE_CLOSED, closed, now)
@@ -157,7 +184,7 @@ class Matching:
         """Begin a run of each playbook that fits, or have the one there is decided again."""
         fitting = [each for each in self.playbooks() if all_match(each.matchers, episode.labels)]
         if fresh and not fitting:
-            metrics.SKIPS.labels(playbook="", reason="no_match").inc()
+            metrics.SKIPS.labels(playbook="", reason=Reason.NO_MATCH).inc()
             self._tell(connection, Kind.NO_MATCH, episode, now)
         known = {} if fresh else newest if newest is not None else runs.newest(connection, episode.id)
         for playbook in fitting:

@@ -104,7 +104,6 @@ def waiting(connection: sa.Connection, *, limit: int, besides: Collection[str] =
                 starts_at=row.starts_at,
                 ends_at=row.ends_at,
                 fingerprint=row.fingerprint,
-                generator_url="",
             ),
         )
         for row in connection.execute(query)

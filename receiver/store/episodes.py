@@ -79,8 +79,11 @@ def refresh(connection: sa.Connection, episode: Episode, stored: StoredAlert) ->
     return _returning(connection, episodes.update().where(episodes.c.id == episode.id).values(values))
 
 
-def close(connection: sa.Connection, episode: Episode, *, at: datetime, ends_at: datetime, closing: Closing) -> Episode:
-    values = {"closed_at": at, "ends_at": max(ends_at, episode.ends_at or ends_at), "closing": closing}
+def close(
+    connection: sa.Connection, episode: Episode, *, at: datetime, ends_at: datetime | None, closing: Closing
+) -> Episode:
+    last = max(filter(None, (ends_at, episode.ends_at)), default=None)
+    values = {"closed_at": at, "ends_at": last, "closing": closing}
     return _returning(connection, episodes.update().where(episodes.c.id == episode.id).values(values))
 
 
@@ -116,6 +119,11 @@ def silent_since(connection: sa.Connection, moment: datetime, *, limit: int = 10
     """Open episodes that nobody has refreshed since."""
     query = sa.select(episodes).where(episodes.c.closed_at.is_(None), episodes.c.last_seen_at < moment)
     return [_episode(row) for row in connection.execute(query.order_by(episodes.c.last_seen_at).limit(limit))]
+
+
+def touch(connection: sa.Connection, episode: Episode, *, at: datetime) -> None:
+    """Alertmanager still lists it: as good as a delivery that says so."""
+    connection.execute(episodes.update().where(episodes.c.id == episode.id).values(last_seen_at=at))
 
 
 def _from(stored: StoredAlert) -> dict[str, Any]:
