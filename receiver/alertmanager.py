@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import httpx
 
 from receiver.errors import Temporary
+from receiver.labels import quoted
 
 
 class Alertmanager:
@@ -16,7 +17,7 @@ class Alertmanager:
 
     async def lists(self, labels: Mapping[str, str]) -> bool:
         """Whether it still has an active alert with exactly these labels; Temporary when it does not say."""
-        matchers = [f'{name}="{_escape(value)}"' for name, value in labels.items()]
+        matchers = [f"{name}={quoted(value)}" for name, value in labels.items()]
         try:
             response = await self._client.get(f"{self.url}/api/v2/alerts", params={"filter": matchers})
             response.raise_for_status()
@@ -26,7 +27,3 @@ class Alertmanager:
 
     async def close(self) -> None:
         await self._client.aclose()
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -11,6 +11,7 @@ from typing import Any
 
 import promql_parser as promql
 
+from receiver.labels import quoted
 from receiver.prometheus import Rule, Sample
 
 COMPARISONS = {">", ">=", "<", "<=", "==", "!="}
@@ -177,7 +178,7 @@ def _inlined(tree: Any, rules: Sequence[Rule], above: frozenset[str]) -> Any:
             return None
         text = f"({_inlined(promql.parse(rule.expr), rules, above | {rule.name}).prettify()})"
         for name, value in rule.labels.items():
-            text = f'label_replace({text}, "{name}", "{_escape(value).replace("$", "$$")}", "", "")'
+            text = f'label_replace({text}, "{name}", {quoted(value.replace("$", "$$"))}, "", "")'
         return promql.parse(text)
 
     return _replaced(tree, inline)
@@ -237,17 +238,13 @@ def _inside(node: Any) -> Iterator[Any]:
 def _now(selector: Any) -> str:
     """The selector without offset and @: whether it has samples now."""
     matchers = ",".join(
-        f'{matcher.name}{_operator(matcher)}"{_escape(matcher.value)}"' for matcher in selector.matchers.matchers
+        f"{matcher.name}{_operator(matcher)}{quoted(matcher.value)}" for matcher in selector.matchers.matchers
     )
     return f"{selector.name or ''}{{{matchers}}}"
 
 
 def _operator(matcher: Any) -> str:
     return {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}[str(matcher.op).rpartition(".")[2]]
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _recorded(selector: Any, rules: Sequence[Rule]) -> list[Rule]:

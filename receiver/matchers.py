@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import re2
 
+from receiver.labels import quoted
+
 _SYNTAX = re.compile(r'\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\\n]|\\.)*)"|([^\s"{},]*))\s*')
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
@@ -32,16 +34,15 @@ class Matcher:
         match = _SYNTAX.fullmatch(text)
         if not match:
             raise ValueError(f'"{text}" is not a matcher; write for example alertname="LatencyAnomaly"')
-        name, operator, quoted, bare = match.groups()
-        value = bare if quoted is None else re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), quoted)
+        name, operator, escaped, bare = match.groups()
+        value = bare if escaped is None else re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), escaped)
         return cls(name, operator, value, _fitter(operator, value))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return self._fits(labels.get(self.name, ""))
 
     def __str__(self) -> str:
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.operator}"{escaped}"'
+        return f"{self.name}{self.operator}{quoted(self.value)}"
 
 
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:

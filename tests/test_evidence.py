@@ -131,8 +131,8 @@ def test_a_recorded_baseline_is_one() -> None:
 
 
 def test_a_recorded_z_score_is_opened_to_find_its_baseline_and_keeps_its_labels() -> None:
-    rules = [recording("z", "(x - avg_over_time(x[1d])) / 2", level="a$b")]
-    opened = f'label_replace(((x - avg_over_time(x[1d] {STAMP})) / 2), "level", "a$$b", "", "")'
+    rules = [recording("z", "(x - avg_over_time(x[1d])) / 2", level='a$"b')]
+    opened = f'label_replace(((x - avg_over_time(x[1d] {STAMP})) / 2), "level", "a$$\\"b", "", "")'
     assert flat(frozen("z > 3", AT, rules)) == f"{opened} > 3"
 
 
