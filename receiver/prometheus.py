@@ -1,9 +1,11 @@
 """Prometheus' HTTP API, as guards and verification ask it: instant queries and the rules it evaluates.
 
-Every question is bounded in time. A Temporary means that it did not answer, a Permanent that it refused the question;
-neither is ever an empty answer.
+Every question is bounded in time and size. A Temporary means that it did not answer, or not as Prometheus does, a
+Permanent that it refused the question; neither is ever an empty answer.
 """
 
+import asyncio
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -16,7 +18,11 @@ import httpx
 from receiver.errors import Permanent, Temporary
 
 ANSWER_WITHIN = 5.0  #: seconds
+LARGEST_ANSWER = 32 * 1024**2  #: bytes: the rules of a large Prometheus fit, an answer without end does not
 RULES_KEPT = 5.0  #: seconds for which the list of rules is not asked for again
+
+MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What reading an answer raises that has another form than Prometheus' own."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +64,20 @@ class Prometheus:
         if at is not None:
             form["time"] = f"{at.timestamp():.3f}"
         data = await self._ask("POST", "/api/v1/query", data=form)
-        result = data.get("result", [])
-        if data.get("resultType") in {"scalar", "string"}:
-            return [Sample({}, float(result[1]))]
-        return [Sample(item["metric"], float(item["value"][1])) for item in result if "value" in item]
+        try:
+            return _samples(data)
+        except MISSHAPEN as error:
+            raise self._odd(error) from error
 
     async def rules(self) -> list[Rule]:
         """Every rule; up to five seconds old."""
         asked, rules = self._rules
         if time.monotonic() - asked > RULES_KEPT:
             data = await self._ask("GET", "/api/v1/rules")
-            rules = [_rule(group, item) for group in data.get("groups", []) for item in group.get("rules", [])]
+            try:
+                rules = [_rule(group, item) for group in data.get("groups", []) for item in group.get("rules", [])]
+            except MISSHAPEN as error:
+                raise self._odd(error) from error
             self._rules = (time.monotonic(), rules)
         return rules
 
@@ -77,20 +86,42 @@ class Prometheus:
 
     async def _ask(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         try:
-            response = await self._client.request(method, self.url + path, **kwargs)
-            body = response.json()
-        except httpx.RequestError as error:
+            # the client's own time-out begins anew with every byte
+            async with asyncio.timeout(ANSWER_WITHIN):
+                status, text = await self._fetch(method, path, **kwargs)
+            body = json.loads(text)
+        except (httpx.RequestError, TimeoutError) as error:
             raise Temporary(
                 f"Prometheus at {self.url} does not answer: {str(error) or type(error).__name__}"
             ) from error
-        except ValueError as error:
-            raise Temporary(f"Prometheus at {self.url} answered {response.status_code} without JSON") from error
+        except (ValueError, RecursionError) as error:
+            raise Temporary(f"Prometheus at {self.url} answered {status} without JSON") from error
         if isinstance(body, dict) and body.get("status") == "success" and isinstance(body.get("data"), dict):
             data: dict[str, Any] = body["data"]
             return data
-        said = body.get("error", response.status_code) if isinstance(body, dict) else response.status_code
-        kind = Permanent if response.status_code in {400, 422} else Temporary
+        said = body.get("error", status) if isinstance(body, dict) else status
+        kind = Permanent if status in {400, 422} else Temporary
         raise kind(f"Prometheus at {self.url} refused: {said}")
+
+    async def _fetch(self, method: str, path: str, **kwargs: Any) -> tuple[int, bytes]:
+        """Status and body; Temporary as soon as there is more of it than anybody can need."""
+        body = bytearray()
+        async with self._client.stream(method, self.url + path, **kwargs) as response:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > LARGEST_ANSWER:
+                    raise Temporary(f"Prometheus at {self.url} answered more than {LARGEST_ANSWER // 1024**2} MiB")
+        return response.status_code, bytes(body)
+
+    def _odd(self, error: Exception) -> Temporary:
+        return Temporary(f"Prometheus at {self.url} answered in a form that is not Prometheus': {error!r}")
+
+
+def _samples(data: Mapping[str, Any]) -> list[Sample]:
+    result = data.get("result", [])
+    if data.get("resultType") in {"scalar", "string"}:
+        return [Sample({}, float(result[1]))]
+    return [Sample(dict(item["metric"]), float(item["value"][1])) for item in result if "value" in item]
 
 
 def _rule(group: Mapping[str, Any], item: Mapping[str, Any]) -> Rule:

@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -76,10 +77,12 @@ class Query:
         text = self.text("cursor")
         if text is None:
             return None
-        try:
-            return min(int(base64.urlsafe_b64decode(text.encode()).decode()), LARGEST_ID)
-        except (binascii.Error, ValueError):
-            raise refused('cursor: take the "next" of the page before, as it is') from None
+        last = b""
+        with suppress(binascii.Error):
+            last = base64.urlsafe_b64decode(text.encode())
+        if not re.fullmatch(rb"[0-9]{1,19}", last):
+            raise refused('cursor: take the "next" of the page before, as it is')
+        return min(int(last), LARGEST_ID)
 
 
 @dataclass(frozen=True)

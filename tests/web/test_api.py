@@ -106,6 +106,7 @@ def test_runs_are_filtered_by_what_they_are_and_by_their_alerts_labels(web: Web,
         ({"limit": "ten"}, "between 1 and 500"),
         ({"cursor": "xx"}, 'take the "next"'),
         ({"cursor": "é"}, 'take the "next"'),
+        ({"cursor": "LTk5OTk5OTk5OTk5OTk5OTk5OTk5"}, 'take the "next"'),  # -99999999999999999999
         ({"episode": str(2**63)}, "not a number"),
         ({"label": "service"}, "is not NAME=VALUE"),
         ({"label": 'a"b=c'}, "is not NAME=VALUE"),
