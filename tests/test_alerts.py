@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.alerts import LONGEST, Malformed, Message, alert_key, read_message, utc
+from receiver.alerts import LONGEST, Alert, Malformed, Message, alert_key, read_message
+from receiver.durations import LONGEST as LONGEST_DURATION
 
 FIRING = {
     "status": "firing",
@@ -198,8 +199,10 @@ def test_two_alerts_have_one_key_only_if_they_have_the_same_labels(one: dict[str
 
 
 @given(st.datetimes(timezones=st.timezones()))
-def test_every_moment_can_be_told_in_utc(moment: datetime) -> None:
-    assert utc(moment).tzinfo is UTC
+def test_every_moment_is_one_that_a_window_can_be_added_to(moment: datetime) -> None:
+    alert = Alert.model_validate({**RESOLVED, "startsAt": moment, "endsAt": moment})
+    assert alert.starts_at.tzinfo is UTC
+    assert alert.end + LONGEST_DURATION > alert.starts_at
 
 
 def test_text_that_nothing_is_decided_by_is_mended_rather_than_refused() -> None:
