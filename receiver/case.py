@@ -20,6 +20,8 @@ from receiver.store.log import Log
 from receiver.targets import Platform
 from receiver.workload import Workload
 
+LATER = timedelta(seconds=30)  #: until something that may pass is looked at again
+
 
 @dataclass(frozen=True, kw_only=True)
 class World:

@@ -15,10 +15,9 @@ from receiver import metrics
 from receiver.actions import ACTIONS
 from receiver.audit import Kind
 from receiver.case import Case, World
-from receiver.decision import ask
-from receiver.execution import Execution, Planned, plan
-from receiver.guards import MinHealthy, RateLimit
-from receiver.run import Outcome, Reason, Refusal, Run, Status
+from receiver.execution import Execution, plan
+from receiver.guards import MinHealthy, RateLimit, ask, look_again
+from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status
 from receiver.store import episodes, runs
 from receiver.verify import Verdict
 
@@ -50,7 +49,7 @@ class Conclusion:
         # An unknown that nobody has looked into is not tried again: it may have been done.
         looked_into = verdict.outcome is not Outcome.UNKNOWN or seen is Outcome.NOT_FIXED
         again = missed and looked_into and run.attempt < playbook.max_attempts.count
-        gives_up = missed and not again and bool(playbook.on_failure)
+        gives_up = missed and not again and playbook.may_act and bool(playbook.on_failure)
         now = self.world.clock()
         state = dict(state or run.state)
         told = {"outcome": verdict.outcome, "detail": verdict.why, "evidence": state.get("watch")}
@@ -67,7 +66,7 @@ class Conclusion:
                 detail=verdict.why,
                 finished_at=None if gives_up else now,
                 wake_at=now if gives_up else None,
-                state={**state, "phase": "on_failure"} if gives_up else state,
+                state={**state, "phase": Phase.ON_FAILURE} if gives_up else state,
             )
             if again:
                 self._try_again(connection, run, case)
@@ -81,12 +80,12 @@ class Conclusion:
         if gives_up:
             await self.on_failure(finished, case)
         else:
-            _no_longer_in_progress(run, case)
+            no_longer_in_progress(run.playbook, _key(run, case))
 
     async def on_failure(self, run: Run, case: Case) -> None:
         """The steps for when nothing helped: once per episode, and each at most once."""
         case.run = run
-        begun = {step.position for step in run.steps if step.phase == "on_failure"}
+        begun = {step.position for step in run.steps if step.phase is Phase.ON_FAILURE}
         if await self.world.ledger.write(partial(self._claim_failure, run=run)):
             for position in range(len(case.playbook.on_failure)):
                 if position not in begun:
@@ -101,37 +100,65 @@ class Conclusion:
             runs.wake_locked(connection, _key(run, case), at=now)
 
         await self.world.ledger.write(write)
-        _no_longer_in_progress(run, case)
+        no_longer_in_progress(run.playbook, _key(run, case))
 
     def _claim_failure(self, connection: sa.Connection, run: Run) -> bool:
         """Whether it is for this run to do; a step that a process left in mid-air is told to be unknown."""
         left = [step.verb for step in runs.cut_off(connection, run, at=self.world.clock())]
         if left:
-            self.world.tell(connection, run, Kind.INTERRUPTED, {"phase": "on_failure", "cut_off": left})
+            self.world.tell(connection, run, Kind.INTERRUPTED, {"phase": Phase.ON_FAILURE, "cut_off": left})
         return episodes.claim_failure(connection, run.episode_id, run.id)
 
     async def _on_failure_step(self, run: Run, case: Case, position: int) -> None:
         """One that cannot be done does not keep the others from being done: people must hear of it."""
-        try:
-            planned = await self._may(case, position)
-        except Refusal as no:
-            verb = case.playbook.on_failure[position].verb
-            told = {"phase": "on_failure", "position": position, "verb": verb, "reason": no.reason, "error": no.detail}
-            await self.world.ledger.write(lambda c: self.world.tell(c, run, Kind.STEP_FAILED, told))
-            return
-        await self.execution.carry_out(run, case, planned)
-
-    async def _may(self, case: Case, position: int) -> Planned:
-        """The step, filled in; Refusal when it would touch the workload and may not."""
-        case.now = self.world.clock()
         step = case.playbook.on_failure[position]
-        if ACTIONS[step.verb].changes_target:
-            if case.run.status is not Status.ACTING:
-                raise case.refuse(Reason.LOCKED, "this run does not have the workload's lock")
-            for guard in (RateLimit(), MinHealthy()):
-                await ask(guard.name, guard.check(case, self.world), case)
-        (planned,) = plan(case, [step], phase="on_failure")
-        return replace(planned, position=position)
+        touches = ACTIONS[step.verb].changes_target
+        try:
+            if touches:
+                await self._may_touch(case)
+            (planned,) = plan(case, [step], phase=Phase.ON_FAILURE)
+            placed = replace(planned, position=position)
+            allow = partial(RateLimit().judge, case=case, world=self.world) if touches else None
+            await self.execution.carry_out(run, case, placed, allow=allow)
+        except Refusal as no:
+            told = {"phase": Phase.ON_FAILURE, "position": position, "verb": step.verb}
+            row = {**told, "reason": no.reason, "error": no.detail}
+            await self.world.ledger.write(lambda c: self.world.tell(c, run, Kind.STEP_FAILED, row))
+
+    async def _may_touch(self, case: Case) -> None:
+        """Refusal when the workload may not be touched once more."""
+        case.now = self.world.clock()
+        if not case.playbook.may_act:
+            raise case.refuse(Reason.DISABLED, "the playbook no longer may act")
+        if case.run.status is not Status.ACTING:
+            raise case.refuse(Reason.LOCKED, "this run does not have the workload's lock")
+        await look_again(case, self.world)
+        await ask("min_healthy", MinHealthy().check(case, self.world), case)
+
+    async def close(self, run: Run, why: str) -> None:
+        """End a run that cannot go on: unknown, and nothing follows."""
+        now = self.world.clock()
+
+        def write(connection: sa.Connection) -> None:
+            runs.cut_off(connection, run, at=now)
+            self.world.tell(connection, run, Kind.FINISHED, {"outcome": Outcome.UNKNOWN, "detail": why})
+            runs.change(
+                connection,
+                run,
+                at=now,
+                status=Status.DONE,
+                outcome=Outcome.UNKNOWN,
+                detail=why,
+                finished_at=now,
+                wake_at=None,
+            )
+            if run.workload:
+                runs.wake_locked(connection, run.workload, at=now)
+
+        await self.world.ledger.write(write)
+        metrics.RUNS.labels(playbook=run.playbook, outcome=Outcome.UNKNOWN).inc()
+        log.warning("closed", run=run.id, playbook=run.playbook, detail=why)
+        no_longer_in_progress(run.playbook, run.workload or "")
 
     def _try_again(self, connection: sa.Connection, run: Run, case: Case) -> None:
         now = self.world.clock()
@@ -151,7 +178,7 @@ def _key(run: Run, case: Case) -> str:
     return run.workload or case.key
 
 
-def _no_longer_in_progress(run: Run, case: Case) -> None:
-    labels = (run.playbook, _key(run, case))
-    metrics.IN_PROGRESS.labels(*labels).set(0)
-    metrics.IN_PROGRESS.remove(*labels)
+def no_longer_in_progress(playbook: str, workload: str) -> None:
+    """Take a run out of the one metric that has a target's name in it."""
+    metrics.IN_PROGRESS.labels(playbook, workload).set(0)
+    metrics.IN_PROGRESS.remove(playbook, workload)

@@ -3,9 +3,9 @@
 The pipeline calls it for a run that has just matched, and again for one that was refused for a passing reason.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,16 +14,14 @@ import structlog
 from receiver import metrics
 from receiver.audit import Kind
 from receiver.case import Case, World
-from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.execution import Execution, Planned, plan
-from receiver.guards import GUARDS, judge_ledger
-from receiver.run import PASSING, Outcome, Reason, Refusal, Run, Status
-from receiver.store import runs
+from receiver.guards import GUARDS, ask, judge_ledger
+from receiver.run import PASSING, Outcome, Phase, Reason, Refusal, Run, Status
+from receiver.store import limits, runs
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = timedelta(seconds=1)  #: after losing a race for a lock
-LATER = timedelta(seconds=30)  #: until a guard that could not be evaluated is asked again
 
 
 @dataclass
@@ -35,14 +33,6 @@ class Decision:
     passed: list[str] = field(default_factory=list)
     acting: Run | None = None  #: the run as it was claimed, when it is to act
     refusal: Refusal | None = None
-
-
-async def ask(name: str, answer: Awaitable[None], case: Case) -> None:
-    """A guard's answer; one that cannot be evaluated says no."""
-    try:
-        await answer
-    except (Temporary, Permanent, Uncertain) as error:
-        raise case.refuse(Reason.GUARD_ERROR, f"{name}: {error}", retry_in=LATER) from error
 
 
 @dataclass(frozen=True)
@@ -63,7 +53,9 @@ class Judgement:
                 await self._observe(decision)
         except Refusal as no:
             decision.refusal = no
-        except sa.exc.IntegrityError:  # the lock's unique index: somebody was faster by less than a moment
+        except sa.exc.IntegrityError as error:
+            if not limits.is_lock_taken(error):
+                raise
             decision.refusal = case.refuse(
                 Reason.LOCKED, f"another run took {case.key} at the same moment", retry_in=AT_ONCE
             )
@@ -76,7 +68,7 @@ class Judgement:
         for guard in GUARDS:
             await ask(guard.name, guard.check(case, self.world), case)
             decision.passed.append(guard.name)
-        decision.plan = plan(case, case.playbook.steps, phase="steps")
+        decision.plan = plan(case, case.playbook.steps, phase=Phase.STEPS)
 
     def _claim(self, connection: sa.Connection, decision: Decision) -> Run:
         """The limits once more, the lock, and the first step's intent: all of it or nothing."""
@@ -95,7 +87,13 @@ class Judgement:
             workload=case.key,
             acted_at=case.now,
             wake_at=case.now,
-            state={"guards": decision.passed, "numbers": case.numbers, "target": case.target(), "phase": "steps"},
+            state={
+                "guards": decision.passed,
+                "numbers": case.numbers,
+                "target": case.target(),
+                "phase": Phase.STEPS,
+                "planned": len(decision.plan),
+            },
         )
         self.execution.intend(connection, acting, case, decision.plan[0])
         return acting
@@ -127,46 +125,51 @@ class Judgement:
         log.info("observed", run=case.run.id, playbook=case.playbook.name, target=case.key)
 
     async def _refuse(self, decision: Decision, no: Refusal) -> None:
-        case, now = decision.case, self.world.clock()
-        repeated = case.run.status is Status.SKIPPED and case.run.reason is no.reason
-        told: dict[str, Any] = {
-            "reason": no.reason,
-            "detail": no.detail,
-            "guards": decision.passed,
-            "numbers": case.numbers,
-        }
-        if no.retry_at:
-            told["retry_at"] = no.retry_at.isoformat()
-        gives_up = _gives_up(case, no)
+        case = decision.case
+        told = {"guards": decision.passed, "numbers": case.numbers}
+        workload = case.key if case.found else case.run.workload
+        case.run = await self.refuse(case.run, no, told=told, workload=workload, gives_up=gives_up(case, no))
+
+    async def refuse(
+        self,
+        run: Run,
+        no: Refusal,
+        *,
+        told: Mapping[str, Any] | None = None,
+        workload: str | None = None,
+        gives_up: bool = False,
+    ) -> Run:
+        """Write a "no" down, and when to decide again; a wait that goes on is told once."""
+        now = self.world.clock()
+        repeated = run.status is Status.SKIPPED and run.reason is no.reason
+        again = no.retry_at if no.reason in PASSING else None
+        row = {"reason": no.reason, "detail": no.detail, **(told or {})}
+        if again:
+            row["retry_at"] = again.isoformat()
 
         def write(connection: sa.Connection) -> Run:
-            if not repeated:  # a wait that goes on is told once
-                self.world.tell(connection, case.run, Kind.SKIPPED, told)
+            if not repeated:
+                self.world.tell(connection, run, Kind.SKIPPED, row)
             return runs.change(
                 connection,
-                case.run,
+                run,
                 at=now,
                 keep=gives_up,
                 status=Status.SKIPPED,
                 reason=no.reason,
                 detail=no.detail,
-                workload=case.key if case.found else case.run.workload,
-                wake_at=_next_look(case, no, gives_up=gives_up),
-                state={**case.run.state, "guards": decision.passed, "numbers": case.numbers},
+                workload=workload,
+                wake_at=now if gives_up else again,
+                state={**run.state, **(told or {})},
             )
 
-        case.run = await self.world.ledger.write(write)
+        skipped = await self.world.ledger.write(write)
         if not repeated:
-            metrics.SKIPS.labels(playbook=case.playbook.name, reason=no.reason).inc()
-            log.info("skipped", run=case.run.id, playbook=case.playbook.name, reason=str(no.reason), detail=no.detail)
+            metrics.SKIPS.labels(playbook=run.playbook, reason=no.reason).inc()
+            log.info("skipped", run=run.id, playbook=run.playbook, reason=str(no.reason), detail=no.detail)
+        return skipped
 
 
-def _gives_up(case: Case, no: Refusal) -> bool:
+def gives_up(case: Case, no: Refusal) -> bool:
     """Attempts used up by earlier episodes: nothing more is tried, and `on_failure` says so."""
-    return no.reason is Reason.MAX_ATTEMPTS and bool(case.playbook.on_failure) and case.playbook.enforced
-
-
-def _next_look(case: Case, no: Refusal, *, gives_up: bool) -> datetime | None:
-    if gives_up:
-        return case.now
-    return no.retry_at if no.reason in PASSING else None
+    return no.reason is Reason.MAX_ATTEMPTS and case.playbook.may_act and bool(case.playbook.on_failure)

@@ -4,9 +4,8 @@ The pipeline calls it for a playbook's steps, the conclusion for those of `on_fa
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -19,19 +18,20 @@ from receiver import metrics
 from receiver.actions import ACTIONS
 from receiver.actions.scene import Scene
 from receiver.audit import Kind
-from receiver.case import Case, World
+from receiver.case import LATER, Case, World
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.playbook import Step
 from receiver.render import Unrenderable
-from receiver.run import Reason, Run, StepStatus
+from receiver.run import Phase, Reason, Run, StepStatus
 from receiver.store import runs
 
 log = structlog.get_logger(__name__)
 
 SETTLE = 2.0  #: seconds that an action gets to give up by itself after its time-out
-AGAIN = timedelta(seconds=30)  #: until a step that could not be filled in is tried again
+
+Allow = Callable[[sa.Connection], None]
 
 KINDS = {
     StepStatus.DONE: Kind.STEP_DONE,
@@ -48,20 +48,20 @@ class Planned:
 
     step: Step
     arguments: BaseModel
-    phase: str
+    phase: Phase
     position: int
 
     def shown(self) -> dict[str, Any]:
         return {"verb": self.step.verb, "arguments": self.arguments.model_dump(mode="json", exclude_unset=True)}
 
 
-def plan(case: Case, steps: Sequence[Step], *, phase: str) -> list[Planned]:
+def plan(case: Case, steps: Sequence[Step], *, phase: Phase) -> list[Planned]:
     """Every step's arguments, filled in before the first is carried out; Refusal when one cannot be."""
     context = case.context
     try:
         return [Planned(step, step.arguments(context), phase, position) for position, step in enumerate(steps)]
     except Unrenderable as error:
-        raise case.refuse(Reason.GUARD_ERROR, f"a step cannot be filled in: {error}", retry_in=AGAIN) from error
+        raise case.refuse(Reason.GUARD_ERROR, f"a step cannot be filled in: {error}", retry_in=LATER) from error
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,25 @@ class Execution:
         place = {"phase": planned.phase, "position": planned.position}
         self.world.tell(connection, run, Kind.INTENT, {**place, **about, **planned.shown()})
 
-    def _intend_another(self, connection: sa.Connection, run: Run, case: Case, planned: Planned) -> None:
+    def _intend_another(
+        self, connection: sa.Connection, run: Run, case: Case, planned: Planned, allow: Allow | None
+    ) -> None:
         """As `intend`, of a run that may have been taken over since it was claimed: Superseded, and nothing is done."""
         runs.change(connection, run, at=self.world.clock(), keep=True)
+        if allow:
+            allow(connection)
         self.intend(connection, run, case, planned)
 
     async def carry_out(
-        self, run: Run, case: Case, planned: Planned, *, intended: bool = False
+        self, run: Run, case: Case, planned: Planned, *, intended: bool = False, allow: Allow | None = None
     ) -> tuple[StepStatus, str]:
-        """Do one step, and write down before and after; what came of it, and the error in words."""
+        """Do one step, and write down before and after; what came of it, and the error in words.
+
+        `allow` is asked in the intent's transaction, and may raise a Refusal: then nothing was begun.
+        """
         world, verb = self.world, planned.step.verb
         if not intended:
-            await world.ledger.write(partial(self._intend_another, run=run, case=case, planned=planned))
+            await world.ledger.write(partial(self._intend_another, run=run, case=case, planned=planned, allow=allow))
         began = world.clock()
         status, result, error = await self._do(case, planned)
         platform = case.workload.selector.platform if case.workload and ACTIONS[verb].changes_target else ""
@@ -137,7 +144,14 @@ class Execution:
             outbound=self.world.outbound,
             notify=partial(self._notify, case),
         )
-        again = (Temporary, Uncertain) if action.idempotent else (Temporary,)
+        kinds = (Temporary, Uncertain) if action.idempotent else (Temporary,)
+
+        def again(error: Exception) -> bool | float:
+            """Whether to try again, or after how many seconds, where the other side said."""
+            if not isinstance(error, kinds):
+                return False
+            return (isinstance(error, Temporary) and error.delay) or True
+
         try:
             async with asyncio.timeout(within + SETTLE):
                 async for attempt in stamina.retry_context(on=again, attempts=4, timeout=within, wait_initial=0.2):

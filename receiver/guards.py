@@ -4,23 +4,25 @@ The pipeline asks them in the order of GUARDS. A guard says no by raising a Refu
 cannot be evaluated, which is a no as well. Those of the ledger are asked again in the transaction that claims the run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import sqlalchemy as sa
 
-from receiver.case import Case, World
+from receiver.actions import ACTIONS
+from receiver.case import LATER, Case, World
 from receiver.condition import NoNumber
+from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.evidence import holds, watched
 from receiver.playbook import Target
 from receiver.render import Unrenderable
 from receiver.run import Reason, Refusal
-from receiver.store import episodes, runs
+from receiver.store import episodes, limits
 from receiver.targets import Platform
 
-SOON = timedelta(seconds=30)  #: until a lock is tried again, unless its holder wakes us before
-LATER = timedelta(seconds=30)  #: until something outside is asked again
+COUNTED = tuple(verb for verb in ACTIONS if verb != "notify")
+"""Verbs that limits.actions_per_minute counts: telling people is no intervention."""
 
 
 class Guard(Protocol):
@@ -133,9 +135,9 @@ class Lock(LedgerGuard):
     name = "lock"
 
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
-        holder = runs.holder(connection, case.key, besides=case.run.id)
+        holder = limits.holder(connection, case.key, besides=case.run.id)
         if holder:
-            raise case.refuse(Reason.LOCKED, f"run {holder.id} of {holder.playbook} has {case.key}", retry_in=SOON)
+            raise case.refuse(Reason.LOCKED, f"run {holder.id} of {holder.playbook} has {case.key}", retry_in=LATER)
 
 
 class Cooldown(LedgerGuard):
@@ -145,7 +147,7 @@ class Cooldown(LedgerGuard):
 
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
         playbook = case.playbook
-        ended = runs.last_end(connection, workload=case.key, playbook=playbook.name, mode=playbook.mode)
+        ended = limits.last_end(connection, workload=case.key, playbook=playbook.name, mode=playbook.mode)
         if ended and case.now < ended + playbook.cooldown:
             ready = ended + playbook.cooldown
             raise Refusal(
@@ -163,7 +165,7 @@ class Attempts(LedgerGuard):
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
         allowed = case.playbook.max_attempts
         since = case.now - allowed.within
-        made = runs.attempts(
+        made = limits.attempts(
             connection,
             playbook=case.playbook.name,
             since=since,
@@ -184,7 +186,7 @@ class MaxTargets(LedgerGuard):
         allowed = case.playbook.max_targets
         if allowed is None:
             return
-        touched = runs.touched(connection, since=case.now - allowed.within, playbook=case.playbook.name)
+        touched = limits.touched(connection, since=case.now - allowed.within, playbook=case.playbook.name)
         _few_enough(case, Reason.MAX_TARGETS, touched, allowed.count, allowed.within)
 
 
@@ -195,18 +197,18 @@ class RateLimit(LedgerGuard):
 
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:
         minute = timedelta(minutes=1)
-        acted = runs.acted(connection, since=case.now - minute)
+        acted = limits.acted(connection, since=case.now - minute, verbs=COUNTED)
         if len(acted) >= world.limits.actions_per_minute:
             raise Refusal(
                 Reason.RATE_LIMITED,
-                f"{len(acted)} runs acted in the last minute; limits.actions_per_minute allows "
+                f"{len(acted)} actions in the last minute; limits.actions_per_minute allows "
                 f"{world.limits.actions_per_minute}",
                 retry_at=acted[-world.limits.actions_per_minute] + minute,
             )
         if case.workload is None:
             return
         span = timedelta(minutes=10)
-        everything = runs.touched(connection, since=case.now - span)
+        everything = limits.touched(connection, since=case.now - span)
         touched = {key: at for key, at in everything.items() if not key.startswith("playbook/")}
         _few_enough(case, Reason.RATE_LIMITED, touched, world.limits.targets_per_10m, span)
 
@@ -281,3 +283,18 @@ def judge_ledger(connection: sa.Connection, case: Case, world: World) -> None:
     for guard in GUARDS:
         if isinstance(guard, LedgerGuard):
             guard.judge(connection, case, world)
+
+
+async def ask(name: str, answer: Awaitable[None], case: Case) -> None:
+    """A guard's answer; one that cannot be evaluated says no."""
+    try:
+        await answer
+    except (Temporary, Permanent, Uncertain) as error:
+        raise case.refuse(Reason.GUARD_ERROR, f"{name}: {error}", retry_in=LATER) from error
+
+
+async def look_again(case: Case, world: World) -> None:
+    """The target as it is by now, for a further step; Refusal when the run's lock is not on what it names now."""
+    await ask("target", TargetResolves().check(case, world), case)
+    if case.run.workload and case.key != case.run.workload:
+        raise case.refuse(Reason.AMBIGUOUS_TARGET, f"the target was {case.run.workload}, and is {case.key} now")

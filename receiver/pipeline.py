@@ -6,21 +6,21 @@ so that a process that dies anywhere leaves a ledger from which the next one goe
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
 from receiver import metrics
+from receiver.actions import ACTIONS
 from receiver.audit import Kind
-from receiver.case import Case, World
+from receiver.case import LATER, Case, World
 from receiver.conclusion import Conclusion
 from receiver.decision import Decision, Judgement
 from receiver.errors import AmendError
 from receiver.execution import Execution
-from receiver.guards import TargetResolves
+from receiver.guards import TargetResolves, look_again
 from receiver.playbook import Playbook, Verify
-from receiver.run import Outcome, Reason, Run, Status, StepStatus
+from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
 from receiver.store import episodes, runs
 from receiver.verify import Verdict, Verifier, Watch, judge
 
@@ -28,6 +28,12 @@ log = structlog.get_logger(__name__)
 
 LOOKS = 8  #: how often a verification looks while it waits for `absent_for`
 FASTEST, SLOWEST = timedelta(milliseconds=500), timedelta(seconds=15)  #: between two looks
+
+
+BEGUN = (Status.ACTING, Status.VERIFYING)
+"""Statuses in which something may have been done."""
+
+ALL_DONE = Verdict(Outcome.NONE, "the steps are done; the playbook has nothing to verify")
 
 
 class Pipeline:
@@ -48,7 +54,7 @@ class Pipeline:
             await self._abandon(run)
             return
         case = await self._case(run, playbook)
-        if run.workload and run.status in (Status.ACTING, Status.VERIFYING):
+        if run.workload and run.status in BEGUN:
             metrics.IN_PROGRESS.labels(playbook=run.playbook, target=run.workload).set(1)
         match run.status:
             case Status.MATCHED | Status.SKIPPED:
@@ -79,20 +85,30 @@ class Pipeline:
         metrics.ALERT_TO_ACTION_SECONDS.observe(waited.total_seconds())
         metrics.IN_PROGRESS.labels(playbook=case.playbook.name, target=case.key).set(1)
         for planned in decision.plan:
-            intended = planned.position == 0  # with the claim
-            status, error = await self.execution.carry_out(run, case, planned, intended=intended)
+            verb, first = planned.step.verb, planned.position == 0
+            try:
+                if ACTIONS[verb].changes_target and not first:  # the steps before it may have changed what is there
+                    await look_again(case, self.world)
+            except Refusal as no:
+                await self.conclusion.conclude(run, case, Verdict(Outcome.FAILED, f"{verb}: {no.detail}"))
+                return
+            status, error = await self.execution.carry_out(run, case, planned, intended=first)  # with the claim
             if status is StepStatus.UNKNOWN:
-                await self._watch(run, case, Verdict(Outcome.UNKNOWN, f"{planned.step.verb}: {error}"))
+                await self._watch(run, case, Verdict(Outcome.UNKNOWN, f"{verb}: {error}"))
                 return
             if status is StepStatus.FAILED:
-                await self.conclusion.conclude(run, case, Verdict(Outcome.FAILED, f"{planned.step.verb}: {error}"))
+                await self.conclusion.conclude(run, case, Verdict(Outcome.FAILED, f"{verb}: {error}"))
                 return
-        await self._watch(run, case, Verdict(Outcome.NONE, "the steps are done; the playbook has nothing to verify"))
+        await self._watch(run, case, ALL_DONE)
 
     async def _take_over(self, case: Case) -> None:
         """A run found acting: whoever acted is gone, and nothing that was begun is done again."""
         run = case.run
-        phase = run.state.get("phase", "steps")
+        phase = Phase(run.state.get("phase", Phase.STEPS))
+        done = [step for step in run.steps if step.phase is Phase.STEPS and step.status is StepStatus.DONE]
+        if phase is Phase.STEPS and len(done) == run.state.get("planned"):
+            await self._watch(run, case, ALL_DONE)  # it only did not come to say so
+            return
 
         def write(connection: sa.Connection) -> None:
             left = [step.verb for step in runs.cut_off(connection, run, at=self.world.clock())]
@@ -100,8 +116,8 @@ class Pipeline:
 
         await self.world.ledger.write(write)
         log.warning("interrupted", run=run.id, playbook=run.playbook, phase=phase)
-        await self._look_up(case)
-        if phase == "on_failure":
+        if phase is Phase.ON_FAILURE:
+            await self._look_up(case)
             await self.conclusion.on_failure(run, case)
         else:
             await self._watch(run, case, Verdict(Outcome.UNKNOWN, "cut off: the process that acted is gone"))
@@ -163,20 +179,23 @@ class Pipeline:
 
     async def _abandon(self, run: Run) -> None:
         """The playbook is gone from the files: nothing more is done, and nothing is claimed about what was done."""
-        now = self.world.clock()
-        detail = f'the playbook "{run.playbook}" is no longer in force'
+        why = f'the playbook "{run.playbook}" is no longer in force'
+        if run.status in BEGUN:
+            await self.conclusion.close(run, why)
+        else:
+            await self.judgement.refuse(run, Refusal(Reason.DISABLED, why), workload=run.workload)
 
-        def write(connection: sa.Connection) -> None:
-            ended: dict[str, Any] = {"status": Status.SKIPPED, "reason": Reason.DISABLED}
-            if run.status in (Status.ACTING, Status.VERIFYING):
-                runs.cut_off(connection, run, at=now)
-                ended = {"status": Status.DONE, "outcome": Outcome.UNKNOWN, "finished_at": now}
-                self.world.tell(connection, run, Kind.FINISHED, {"outcome": Outcome.UNKNOWN, "detail": detail})
-            else:
-                self.world.tell(connection, run, Kind.SKIPPED, {"reason": Reason.DISABLED, "detail": detail})
-            runs.change(connection, run, at=now, wake_at=None, detail=detail, **ended)
-
-        await self.world.ledger.write(write)
+    async def fault(self, run: Run, error: Exception) -> None:
+        """A fault of our own while a run was worked on: told on it, and it ends there if it had begun to act."""
+        why = f"a fault of amend's own: {type(error).__name__}: {error}"
+        known = await self.world.ledger.read(lambda c: runs.get(c, run.id))
+        if known is None or known.epoch != run.epoch:
+            return
+        if known.status in BEGUN:
+            await self.conclusion.close(known, why)
+        else:
+            again = Refusal(Reason.GUARD_ERROR, why, retry_at=self.world.clock() + LATER)
+            await self.judgement.refuse(known, again, workload=known.workload)
 
 
 def _pace(verify: Verify) -> timedelta:

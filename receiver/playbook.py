@@ -241,6 +241,11 @@ class Playbook(Part):
         return self.mode == "enforce"
 
     @property
+    def may_act(self) -> bool:
+        """Whether it may change anything, as it is written now: a run may have begun under another version."""
+        return self.enabled and self.enforced
+
+    @property
     def place(self) -> str:
         """Where it is written: `playbooks/web.yml:14`."""
         return self._place

@@ -93,6 +93,13 @@ class Closing(StrEnum):
     ORPHANED = "orphaned"  #: nobody has spoken of it for long, and Alertmanager lists it no more
 
 
+class Phase(StrEnum):
+    """Which of a playbook's lists a step is from."""
+
+    STEPS = "steps"  #: to mend it
+    ON_FAILURE = "on_failure"  #: when that did not help
+
+
 class StepStatus(StrEnum):
     """Where one step of a run stands."""
 
@@ -143,7 +150,7 @@ class Episode:
 class Step:
     """One verb of a run, as it was carried out."""
 
-    phase: str  #: `steps` or `on_failure`
+    phase: Phase
     position: int
     verb: str
     status: StepStatus

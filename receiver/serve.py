@@ -115,6 +115,7 @@ class Service:
         working.add_done_callback(lambda _: self.server.stop())  # without a worker nobody answers the alerts
         await self.server.serve(sockets=[listening])
         broke = working.done()
+        await self.worker.drain(DRAIN)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
         await self._close()
@@ -122,7 +123,7 @@ class Service:
             log.error("stopped by a fault of its own", error=str(working.exception()))
         return int(broke)
 
-    async def reload(self) -> None:
+    async def reload(self, by: str = "") -> None:
         """Read settings and playbooks anew; ConfigError(s) when they are bad, and the old ones stay in force.
 
         Playbooks count at once. Other settings need a restart, which is said.
@@ -132,7 +133,7 @@ class Service:
         except (ConfigError, ConfigErrors) as error:
             metrics.RELOAD_SUCCESSFUL.set(0)
             log.error("reload refused; the old playbooks stay in force", error=str(error))
-            await self._write(Kind.RELOAD_REFUSED, error=str(error)[:2000])
+            await self._write(Kind.RELOAD_REFUSED, by=by, error=str(error)[:2000])
             raise
         self.playbooks.replace(fresh)
         metrics.RELOAD_SUCCESSFUL.set(1)
@@ -143,7 +144,11 @@ class Service:
             log.warning("amend.yml has other settings than those in force: they count after a restart")
         log.info("reloaded", playbooks=len(fresh.by_name), config=fresh.digest)
         await self._write(
-            Kind.RELOADED, config=fresh.digest, playbooks=sorted(fresh.by_name), restart_needed=restart_needed
+            Kind.RELOADED,
+            by=by,
+            config=fresh.digest,
+            playbooks=sorted(fresh.by_name),
+            restart_needed=restart_needed,
         )
 
     def _reread(self) -> tuple[settings.Settings, Playbooks]:
@@ -159,11 +164,12 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _write(self, kind: Kind, **data: object) -> None:
-        await self.ledger.write(lambda connection: self.audit.append(connection, kind, at=now(), data=data))
+    async def _write(self, kind: Kind, *, by: str = "", **data: object) -> None:
+        await self.ledger.write(
+            lambda connection: self.audit.append(connection, kind, at=now(), data=data, actor=by or None)
+        )
 
     async def _close(self) -> None:
-        await self.worker.drain(DRAIN)
         await self.outbound.close()
         for platform in self.platforms.values():
             await platform.close()

@@ -16,13 +16,13 @@ import structlog
 
 from receiver import metrics
 from receiver.alertmanager import Alertmanager
-from receiver.audit import Kind
 from receiver.conventions import ALERTNAME
 from receiver.errors import AmendError
+from receiver.labels import selector
 from receiver.matching import Matching, Question
 from receiver.pipeline import Pipeline
 from receiver.prometheus import Prometheus, Sample
-from receiver.run import Outcome, Run, Status
+from receiver.run import Episode, Run
 from receiver.store import Ledger, StoreError, episodes, runs
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,6 @@ RENEW = 4.0  #: seconds
 POLL = 1.0  #: seconds after which the store is asked although nobody woke us
 AT_ONCE = 64  #: runs in progress
 SWEEP = 60.0  #: seconds between looks for orphaned episodes
-AGAIN = timedelta(seconds=30)  #: after a fault of our own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +49,7 @@ class Worker:
     owner: str
     orphan_after: timedelta
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _busy: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _asking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _answers: dict[int, bool] = field(default_factory=dict)
@@ -65,14 +65,18 @@ class Worker:
                 group.create_task(loop)
 
     async def drain(self, within: float) -> None:
-        """Let the runs in progress come to the end of their turn; what is not done by then is cut off."""
+        """Begin nothing more, and let the runs in progress come to the end of their turn, under leases that are kept.
+
+        What is not done by then is cut off.
+        """
+        self._stopping.set()
         if self._busy:
             await asyncio.wait(self._busy.values(), timeout=within)
         for task in (*self._busy.values(), *self._asking.values()):
             task.cancel()
 
     async def _work(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 busy = await self._turn()
             except StoreError as error:
@@ -136,35 +140,11 @@ class Worker:
             metrics.WORKER_ERRORS.inc()
             log.exception("fault", run=run.id)
             with suppress(AmendError):
-                await self._record_fault(run, error)
-
-    async def _record_fault(self, run: Run, error: Exception) -> None:
-        detail = f"a fault of amend's own: {type(error).__name__}: {error}"
-        now = self.clock()
-
-        def write(connection: Any) -> None:
-            known = runs.get(connection, run.id)
-            if known and known.status in (Status.ACTING, Status.VERIFYING):
-                runs.cut_off(connection, known, at=now)
-                runs.change(
-                    connection,
-                    run,
-                    at=now,
-                    status=Status.DONE,
-                    outcome=Outcome.UNKNOWN,
-                    detail=detail,
-                    finished_at=now,
-                    wake_at=None,
-                )
-                told = {"outcome": Outcome.UNKNOWN, "detail": detail}
-                self.pipeline.world.tell(connection, run, Kind.FINISHED, told)
-            else:
-                runs.change(connection, run, at=now, detail=detail, wake_at=now + AGAIN)
-
-        await self.ledger.write(write)
+                await self.pipeline.fault(run, error)
 
     async def _ask(self, question: Question) -> None:
         """Was there a gap between what we last heard and the new start? No answer counts as one."""
+        self._answers[question.stored.id] = True
         self._answers[question.stored.id] = await self._gap(question)
 
     async def _gap(self, question: Question) -> bool:
@@ -173,9 +153,8 @@ class Worker:
         labels = question.episode.labels
         span = max(2, int((self.clock() - question.episode.last_seen_at).total_seconds()))
         step = max(1, span // 500)
-        expr = (
-            f'count_over_time(ALERTS{{alertstate="firing",alertname="{_escape(labels[ALERTNAME])}"}}[{span}s:{step}s])'
-        )
+        firing = selector("ALERTS", {"alertstate": "firing", ALERTNAME: labels[ALERTNAME]})
+        expr = f"count_over_time({firing}[{span}s:{step}s])"
         try:
             samples = await self.prometheus.query(expr)
         except AmendError as error:
@@ -205,15 +184,21 @@ class Worker:
             try:
                 before = self.clock() - self.orphan_after
                 for episode in await self.ledger.read(partial(episodes.silent_since, moment=before)):
-                    if not await self.alertmanager.lists(episode.labels):
-                        await self.ledger.write(partial(self.matching.close_orphan, episode=episode, now=self.clock()))
-            except AmendError as error:
-                log.warning("sweep", error=str(error))
+                    await self._look_for(self.alertmanager, episode)
+            except StoreError as error:
+                log.error("store", error=str(error))
+
+    async def _look_for(self, alertmanager: Alertmanager, episode: Episode) -> None:
+        try:
+            listed = await alertmanager.lists(episode.labels)
+        except AmendError as error:
+            log.warning("sweep", episode=episode.id, error=str(error))
+            return
+        if listed:
+            await self.ledger.write(partial(episodes.touch, episode=episode, at=self.clock()))
+        else:
+            await self.ledger.write(partial(self.matching.close_orphan, episode=episode, now=self.clock()))
 
 
 def _plain(sample: Sample) -> dict[str, str]:
     return {name: value for name, value in sample.labels.items() if name != "__name__"}
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,5 +1,7 @@
 """Labels in queries: nothing that a label holds ends its quotes."""
 
+from typing import Any
+
 import promql_parser
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00
 
 @given(TEXT)
 def test_a_label_stays_one_value_whatever_it_holds(value: str) -> None:
-    parsed = promql_parser.parse(selector("up", {"job": value}))
+    parsed: Any = promql_parser.parse(selector("up", {"job": value}))
     (matcher,) = parsed.matchers.matchers
     assert (parsed.name, matcher.name, matcher.value) == ("up", "job", value)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stamina
@@ -13,10 +14,10 @@ from receiver import execution
 from receiver.case import Case
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.execution import plan
-from receiver.run import Outcome, Reason, Refusal, Run, Status, StepStatus
+from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
 from receiver.settings import Receiver as Place
 from receiver.settings import Webhook
-from receiver.store.runs import Superseded, next_wake
+from receiver.store.runs import Superseded, change, next_wake
 from receiver.worker import LEASE
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.receiver import alert
@@ -370,7 +371,7 @@ def test_a_claimant_that_slept_too_long_between_two_steps_does_not_begin_the_nex
     mine = bench.run()
     bench.work(bench.another_worker("second"))
     case = Case(mine, bench.episodes()[0], bench.playbooks["restart"], bench.now)
-    (_, following) = plan(case, case.playbook.steps, phase="steps")
+    (_, following) = plan(case, case.playbook.steps, phase=Phase.STEPS)
     with pytest.raises(Superseded):
         bench.do(bench.worker.pipeline.execution.carry_out(mine, case, following))
     assert bench.calls == [("restart", "orders")]
@@ -458,7 +459,41 @@ def test_a_fault_of_our_own_ends_the_run_as_unknown_and_is_in_the_books(bench: B
 def test_a_fault_of_our_own_before_the_action_is_tried_again_later(bench: Bench) -> None:
     bench.platform.silent = ZeroDivisionError("a bug")
     bench.fire()
-    assert (bench.run().status, bench.run().wake_at) == (Status.MATCHED, START + timedelta(seconds=30))
+    assert (bench.run().reason, bench.run().wake_at) == (Reason.GUARD_ERROR, START + timedelta(seconds=30))
     bench.platform.silent = None
     bench.wait(seconds=30)
     assert bench.calls == [("restart", "orders")]
+
+
+# ── what follows when the files have changed meanwhile ──
+
+
+def test_a_playbook_that_was_put_back_to_observe_touches_nothing_more(bench: Bench) -> None:
+    failing = (
+        RESTART
+        + "  on_failure:\n  - scale: {by: 1}\n  verify: {healthy: true, absent_for: 10s, resolved_within: 10s}\n"
+    )
+    bench.write_playbooks(failing)
+    bench.fire()
+    assert bench.run().status is Status.VERIFYING
+    bench.write_playbooks(failing.replace("mode: enforce", "mode: observe"))
+    bench.wait(minutes=5)
+    assert bench.run().status is Status.DONE
+    assert bench.calls == [("restart", "orders")]
+
+
+def test_a_crash_after_the_last_result_is_verified_as_ever(bench: Bench) -> None:
+    bench.fire()
+    run = bench.run()
+    assert [step.status for step in run.steps] == [StepStatus.DONE]
+    asleep_after_all(bench, run)
+    bench.work(bench.another_worker("second"))
+    assert bench.run().outcome is Outcome.NONE
+    assert "interrupted" not in bench.kinds()
+    assert bench.calls == [("restart", "orders")]
+
+
+def asleep_after_all(bench: Bench, run: Run) -> None:
+    """Put the run back to where a process left it that died between the last result and what follows."""
+    left: dict[str, Any] = {"status": Status.ACTING, "outcome": Outcome.NONE, "finished_at": None, "wake_at": bench.now}
+    bench.write(lambda connection: change(connection, run, at=bench.now, **left))

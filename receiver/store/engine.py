@@ -20,15 +20,19 @@ def open_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
     """An engine whose transactions may write from their first statement on."""
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:
         # not shown: it may hold a password, and cannot be told apart
         raise ConfigError("store.url", None, "is not a database URL; write for example sqlite:///amend.db") from error
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise ConfigError(_shown(parsed), None, "store.url must be sqlite:///FILE or postgresql+psycopg://HOST/NAME")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError(_shown(parsed), None, "store.url names no file; write for example sqlite:///amend.db")
     try:
         engine = sa.create_engine(parsed, pool_size=pool_size, poolclass=sa.QueuePool, pool_timeout=5)
     except ModuleNotFoundError as error:
         raise ConfigError(_shown(parsed), None, f"needs {error.name}; install amend[postgres]") from error
+    except sa.exc.NoSuchModuleError as error:
+        raise ConfigError(_shown(parsed), None, "there is no such driver; write postgresql+psycopg://…") from error
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _sqlite_connect)
         sa.event.listen(engine, "begin", _sqlite_begin)

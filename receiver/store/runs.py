@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from receiver.errors import AmendError
-from receiver.run import Outcome, Reason, Run, Status, Step, StepStatus
+from receiver.run import Outcome, Phase, Reason, Run, Status, Step, StepStatus
 from receiver.store.tables import episodes, runs, steps
 
 
@@ -197,64 +197,14 @@ def conclude(
 
 
 def cut_off(connection: sa.Connection, run: Run, *, at: datetime) -> list[Step]:
-    """Mark the steps that a process left in mid-air as unknown; which they were."""
+    """Mark the steps that a process left in mid-air as unknown; which they were. Superseded if the run is not ours."""
+    change(connection, run, at=at, keep=True)
     left = [step for step in run.steps if step.status is StepStatus.INTENT]
     statement = steps.update().where(steps.c.run_id == run.id, steps.c.status == StepStatus.INTENT)
     connection.execute(
         statement.values(status=StepStatus.UNKNOWN, finished_at=at, error="cut off: the process that did it is gone")
     )
     return left
-
-
-# ── what the limits count; all of it by the workload or the playbook, never by the alert ──
-
-
-def holder(connection: sa.Connection, workload: str, *, besides: int) -> Run | None:
-    """The run that has the workload's lock, if another one does."""
-    query = sa.select(runs).where(
-        runs.c.workload == workload, runs.c.status.in_([Status.ACTING, Status.VERIFYING]), runs.c.id != besides
-    )
-    row = connection.execute(query).first()
-    return _run(row) if row else None
-
-
-def last_end(connection: sa.Connection, *, workload: str, playbook: str, mode: str) -> datetime | None:
-    """When this playbook's last run on the workload ended."""
-    ended = sa.select(sa.func.max(runs.c.finished_at)).where(
-        runs.c.workload == workload,
-        runs.c.playbook == playbook,
-        runs.c.mode == mode,
-        runs.c.status == Status.DONE,
-    )
-    moment: datetime | None = connection.execute(ended).scalar_one()
-    return moment
-
-
-def attempts(
-    connection: sa.Connection, *, playbook: str, since: datetime, workload: str | None, episode_id: int
-) -> int:
-    """How often this playbook acted on the workload; in the episode, for a playbook that acts on none."""
-    about = runs.c.workload == workload if workload else runs.c.episode_id == episode_id
-    query = sa.select(sa.func.count()).where(about, runs.c.playbook == playbook, runs.c.acted_at > since)
-    return connection.execute(query).scalar_one()
-
-
-def touched(connection: sa.Connection, *, since: datetime, playbook: str | None = None) -> dict[str, datetime]:
-    """Workloads that were acted on, by one playbook or by all, each with the last time."""
-    query = (
-        sa.select(runs.c.workload, sa.func.max(runs.c.acted_at).label("last"))
-        .where(runs.c.acted_at > since, runs.c.workload.is_not(None))
-        .group_by(runs.c.workload)
-    )
-    if playbook is not None:
-        query = query.where(runs.c.playbook == playbook)
-    return {row.workload: row.last for row in connection.execute(query)}
-
-
-def acted(connection: sa.Connection, *, since: datetime) -> list[datetime]:
-    """When runs of any playbook began to act, oldest first."""
-    query = sa.select(runs.c.acted_at).where(runs.c.acted_at > since).order_by(runs.c.acted_at)
-    return list(connection.execute(query).scalars())
 
 
 # ── for people ──
@@ -307,7 +257,7 @@ def _steps(connection: sa.Connection, run_ids: Sequence[int]) -> dict[int, tuple
     query = sa.select(steps).where(steps.c.run_id.in_(run_ids)).order_by(steps.c.id)
     for row in connection.execute(query):
         step = Step(
-            phase=row.phase,
+            phase=Phase(row.phase),
             position=row.position,
             verb=row.verb,
             status=StepStatus(row.status),

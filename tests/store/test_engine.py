@@ -82,6 +82,22 @@ def test_a_url_that_names_no_store_is_refused_without_its_password() -> None:
     assert "hunter2" not in refused("me:hunter2@db/x")
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("postgresql+nothing://me:hunter2@db/amend", "no such driver"),
+        ("postgresql+psycopg://me:hunter2@db:port/amend", "is not a database URL"),
+    ],
+)
+def test_a_url_that_could_never_be_opened_is_refused_without_its_password(url: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as refused:
+        open_engine(url)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_to_read_opens_a_copy_and_changes_nothing(engine: sa.Engine, database: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     with sqlite3.connect(database) as source, sqlite3.connect(copy) as target:

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from receiver.run import Episode, Outcome, Reason, Run, Status, StepStatus
-from receiver.store import runs
+from receiver.store import limits, runs
 from receiver.store.runs import Superseded
 from tests.store.conftest import Begin, at
 
@@ -100,10 +100,10 @@ def test_two_runs_never_act_on_one_workload(connection: sa.Connection, begin: Be
     one = act(connection, one)
     with pytest.raises(sa.exc.IntegrityError, match=r"runs\.workload"), connection.begin_nested():
         act(connection, other)
-    holder = runs.holder(connection, "docker/local/container/x", besides=other.id)
+    holder = limits.holder(connection, "docker/local/container/x", besides=other.id)
     assert holder
     assert holder.id == one.id
-    assert runs.holder(connection, "docker/local/container/x", besides=one.id) is None
+    assert limits.holder(connection, "docker/local/container/x", besides=one.id) is None
 
 
 def test_the_lock_lasts_while_it_is_verified_and_no_longer(connection: sa.Connection, begin: Begin) -> None:
@@ -214,14 +214,22 @@ def test_limits_count_by_workload_and_playbook_not_by_episode(
         finished(connection, run, workload, minute=minute)
 
     def attempts(playbook: str, workload: str | None, since: float = -1) -> int:
-        return runs.attempts(connection, playbook=playbook, since=at(since), workload=workload, episode_id=episode.id)
+        return limits.attempts(connection, playbook=playbook, since=at(since), workload=workload, episode_id=episode.id)
 
     assert (attempts("a", "x"), attempts("a", "y"), attempts("b", "x"), attempts("b", "y")) == (1, 1, 1, 0)
     assert attempts("a", None) == 2
     assert attempts("a", "x", since=0) == 0
-    assert runs.touched(connection, since=at(-1)) == {"x": at(2), "y": at(1)}
-    assert runs.touched(connection, since=at(-1), playbook="a") == {"x": at(0), "y": at(1)}
-    assert runs.acted(connection, since=at(0)) == [at(1), at(2)]
+    assert limits.touched(connection, since=at(-1)) == {"x": at(2), "y": at(1)}
+    assert limits.touched(connection, since=at(-1), playbook="a") == {"x": at(0), "y": at(1)}
+
+
+def test_each_step_counts_as_an_action_but_those_of_other_verbs(connection: sa.Connection, begin: Begin) -> None:
+    begin("a")
+    (run,) = claim(connection)
+    for position, verb in enumerate(("restart", "notify", "scale")):
+        runs.intend(connection, run, phase="steps", position=position, verb=verb, arguments={}, at=at(position))
+    assert limits.acted(connection, since=at(-1), verbs=["restart", "scale"]) == [at(0), at(2)]
+    assert limits.acted(connection, since=at(0), verbs=["restart", "scale"]) == [at(2)]
 
 
 # ── for people ──

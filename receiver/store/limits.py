@@ -1,0 +1,71 @@
+"""Queries on what the limits count: by the workload and the playbook, never by the alert.
+
+Guards ask them, and once more in the transaction that claims a run or writes down a step's intent.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from receiver.run import Run, Status
+from receiver.store import runs
+from receiver.store.tables import runs as table
+from receiver.store.tables import steps
+
+
+def holder(connection: sa.Connection, workload: str, *, besides: int) -> Run | None:
+    """The run that has the workload's lock, if another one does."""
+    query = sa.select(table.c.id).where(
+        table.c.workload == workload, table.c.status.in_([Status.ACTING, Status.VERIFYING]), table.c.id != besides
+    )
+    run_id = connection.execute(query).scalar()
+    return runs.get(connection, run_id) if run_id is not None else None
+
+
+def is_lock_taken(error: sa.exc.IntegrityError) -> bool:
+    """Whether it was the lock's unique index that refused: another run was faster by less than a moment."""
+    return "uq_runs_lock" in str(error.orig) or "runs.workload" in str(error.orig)
+
+
+def last_end(connection: sa.Connection, *, workload: str, playbook: str, mode: str) -> datetime | None:
+    """When this playbook's last run on the workload ended."""
+    ended = sa.select(sa.func.max(table.c.finished_at)).where(
+        table.c.workload == workload,
+        table.c.playbook == playbook,
+        table.c.mode == mode,
+        table.c.status == Status.DONE,
+    )
+    moment: datetime | None = connection.execute(ended).scalar_one()
+    return moment
+
+
+def attempts(
+    connection: sa.Connection, *, playbook: str, since: datetime, workload: str | None, episode_id: int
+) -> int:
+    """How often this playbook acted on the workload; in the episode, for a playbook that acts on none."""
+    about = table.c.workload == workload if workload else table.c.episode_id == episode_id
+    query = sa.select(sa.func.count()).where(about, table.c.playbook == playbook, table.c.acted_at > since)
+    return connection.execute(query).scalar_one()
+
+
+def touched(connection: sa.Connection, *, since: datetime, playbook: str | None = None) -> dict[str, datetime]:
+    """Workloads that were acted on, by one playbook or by all, each with the last time."""
+    query = (
+        sa.select(table.c.workload, sa.func.max(table.c.acted_at).label("last"))
+        .where(table.c.acted_at > since, table.c.workload.is_not(None))
+        .group_by(table.c.workload)
+    )
+    if playbook is not None:
+        query = query.where(table.c.playbook == playbook)
+    return {row.workload: row.last for row in connection.execute(query)}
+
+
+def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str]) -> list[datetime]:
+    """When steps of these verbs were begun by any playbook, oldest first: each call counts, not each run."""
+    query = (
+        sa.select(steps.c.started_at)
+        .where(steps.c.started_at > since, steps.c.verb.in_(verbs))
+        .order_by(steps.c.started_at)
+    )
+    return list(connection.execute(query).scalars())
