@@ -11,9 +11,19 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from receiver.documents import Document, Place, load, parse
 from receiver.durations import Duration
@@ -29,6 +39,24 @@ class Part(BaseModel):
     """A mapping of amend.yml: no unknown keys, and nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _some_secret(secret: SecretStr, info: ValidationInfo) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError(f"is empty; put the secret into a file and name it: {info.field_name}_file: FILE")
+    return secret
+
+
+def _web_address(secret: SecretStr) -> SecretStr:
+    # it holds a token, and so is not repeated
+    if not re.match(r"https?://[^/]", secret.get_secret_value()):
+        raise ValueError("is no address; it begins with https:// or http://")
+    return secret
+
+
+# Read from its file, if that is where it stands, before the models see it: hence required without the file's key.
+Secret = Annotated[SecretStr, AfterValidator(_some_secret)]
+SecretUrl = Annotated[Secret, AfterValidator(_web_address)]
 
 
 class Server(Part):
@@ -63,26 +91,21 @@ class Server(Part):
 
 class Basic(Part):
     username: str
-    password: SecretStr | None = None
+    password: Secret = Field(examples=["SECRET, or password_file: FILE"])
     password_file: Path | None = None
 
 
 class WebhookAuth(Part):
     """How Alertmanager proves itself: exactly one of bearer, basic, or none at all, said aloud."""
 
-    bearer_token: SecretStr | None = None
+    bearer_token: Secret | None = None
     bearer_token_file: Path | None = None
     basic: Basic | None = None
     insecure: bool = False
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        chosen = [
-            self.bearer_token is not None or self.bearer_token_file is not None,
-            self.basic is not None,
-            self.insecure,
-        ]
-        if sum(chosen) != 1:
+        if sum((self.bearer_token is not None, self.basic is not None, self.insecure)) != 1:
             raise ValueError("the webhook needs exactly one of bearer_token_file, basic or (said aloud) insecure: true")
         return self
 
@@ -90,8 +113,16 @@ class WebhookAuth(Part):
 class ApiKey(Part):
     name: str
     role: Role
-    hash: str | None = None
+    hash: str = Field(examples=["HASH, or hash_file: FILE, as amend keys new prints them"])
     hash_file: Path | None = None
+
+    @field_validator("hash")
+    @classmethod
+    def _sha256(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+            # it may be the key itself, and so is not repeated
+            raise ValueError('is no hash of a key (64 hexadecimal digits); "amend keys new" makes a key and its hash')
+        return value.lower()
 
 
 class Auth(Part):
@@ -147,14 +178,14 @@ class Platforms(Part):
 
 
 class Slack(Part):
-    url: SecretStr | None = None  #: it holds the token, so it is a secret
+    url: SecretUrl = Field(examples=["URL, or url_file: FILE"])  #: it holds the token, so it is a secret
     url_file: Path | None = None
 
 
 class Webhook(Part):
-    url: SecretStr | None = None  #: it holds the token, so it is a secret
+    url: SecretUrl = Field(examples=["URL, or url_file: FILE"])  #: it may hold a token, so it is a secret
     url_file: Path | None = None
-    bearer_token: SecretStr | None = None
+    bearer_token: Secret | None = None
     bearer_token_file: Path | None = None
 
 
@@ -190,7 +221,7 @@ class Outbound(Part):
 
 
 class Audit(Part):
-    hmac_key: SecretStr | None = None
+    hmac_key: Secret | None = None
     hmac_key_file: Path | None = None
 
 

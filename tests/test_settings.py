@@ -7,6 +7,7 @@ import pytest
 from receiver.errors import ConfigErrors
 from receiver.settings import ROLES, Settings, digest, playbook_files, read
 
+HASH = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
 MINIMAL = "auth: {webhook: {insecure: true}}\n"
 
 
@@ -125,7 +126,7 @@ def test_a_secret_stands_in_a_file_beside_the_settings(tmp_path: Path, monkeypat
 
 
 def test_no_secret_shows_when_settings_are_printed(tmp_path: Path) -> None:
-    secrets = {name: f"canary-{name}" for name in ("token", "slack", "hook", "hook_token", "audit")}
+    secrets = {name: f"http://canary-{name}" for name in ("token", "slack", "hook", "hook_token", "audit")}
     for name, secret in secrets.items():
         (tmp_path / name).write_text(secret)
     text = """\
@@ -157,13 +158,64 @@ audit: {hmac_key_file: binary}
     assert all(why in mistake for why, mistake in zip(told, found, strict=True))
 
 
+NO_HASH = 'hash: is no hash of a key (64 hexadecimal digits); "amend keys new" makes a key and its hash'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "auth:\n  webhook:\n    basic:\n      username: am\n",
+            '3: "password" is missing; write for example password: SECRET, or password_file: FILE',
+        ),
+        (
+            "auth:\n  webhook:\n    bearer_token: ''\n",
+            "3: bearer_token: is empty; put the secret into a file and name it: bearer_token_file: FILE",
+        ),
+        (
+            "auth:\n  webhook: {insecure: true}\n  api_keys:\n  - {name: a, role: viewer}\n",
+            '4: "hash" is missing; write for example hash: HASH, or hash_file: FILE, as amend keys new prints them',
+        ),
+        (
+            f"auth:\n  webhook: {{insecure: true}}\n  api_keys:\n  - {{name: a, role: viewer, hash: {HASH[1:]}}}\n",
+            NO_HASH,
+        ),
+        ("auth:\n  webhook: {insecure: true}\n  api_keys:\n  - {name: a, role: viewer, hash: the-key}\n", NO_HASH),
+        (
+            f"{MINIMAL}receivers:\n- name: a\n  slack: {{}}\n",
+            '4: "url" is missing; write for example url: URL, or url_file: FILE',
+        ),
+        (
+            f"{MINIMAL}receivers:\n- name: a\n  webhook: {{}}\n",
+            '4: "url" is missing; write for example url: URL, or url_file: FILE',
+        ),
+        (
+            f"{MINIMAL}receivers:\n- name: a\n  slack: {{url: hooks.slack.com/services/T0}}\n",
+            "4: url: is no address; it begins with https:// or http://",
+        ),
+        (
+            f"{MINIMAL}audit:\n  hmac_key: ' '\n",
+            "3: hmac_key: is empty; put the secret into a file and name it: hmac_key_file: FILE",
+        ),
+    ],
+)
+def test_what_needs_a_secret_is_refused_without_one(text: str, expected: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, text)
+    assert mistake == (f"4: {expected}" if expected == NO_HASH else expected)
+
+
+def test_a_hash_may_be_written_in_capitals(tmp_path: Path) -> None:
+    text = f"auth: {{webhook: {{insecure: true}}, api_keys: [{{name: a, role: viewer, hash: {HASH.upper()}}}]}}"
+    assert settings(tmp_path, text).auth.api_keys[0].hash == HASH
+
+
 # ── names ──
 
 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("receivers:\n- {name: a, slack: {url: x}}\n- {name: a, slack: {url: y}}\n", "receiver"),
+        ("receivers:\n- {name: a, slack: {url: http://x}}\n- {name: a, slack: {url: http://y}}\n", "receiver"),
         ("platforms: {docker: [{}, {}]}\n", "Docker host"),
         ("platforms:\n  kubernetes: [{namespaces: [a]}, {namespaces: [a]}]\n", "Kubernetes cluster"),
     ],
@@ -174,7 +226,7 @@ def test_two_of_a_kind_have_two_names(text: str, what: str, tmp_path: Path) -> N
 
 
 def test_an_unknown_role_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    key = "- {name: a, role: king, hash: x}\n"
+    key = f"- {{name: a, role: king, hash: {HASH}}}\n"
     (mistake,) = mistakes(tmp_path, f"auth:\n  webhook: {{insecure: true}}\n  api_keys:\n  {key}")
     assert mistake.startswith("4: role: ")
     assert all(role in mistake for role in ROLES)

@@ -13,7 +13,7 @@ WITHIN = 10.0  #: seconds
 
 class Slack:
     def __init__(self, configured: settings.Slack) -> None:
-        self._url = configured.url.get_secret_value() if configured.url else ""
+        self._url = configured.url.get_secret_value()
 
     async def send(self, notice: Notice, outbound: Outbound) -> Mapping[str, Any]:
         text = _escape(notice.message)

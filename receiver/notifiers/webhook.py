@@ -13,7 +13,7 @@ WITHIN = 10.0  #: seconds
 
 class Webhook:
     def __init__(self, configured: settings.Webhook) -> None:
-        self._url = configured.url.get_secret_value() if configured.url else ""
+        self._url = configured.url.get_secret_value()
         self._token = configured.bearer_token
 
     async def send(self, notice: Notice, outbound: Outbound) -> Mapping[str, Any]:

@@ -35,7 +35,7 @@ class WebhookCredentials:
         self._scheme, self._secret = "bearer", b""
         if auth.bearer_token:
             self._secret = auth.bearer_token.get_secret_value().encode()
-        elif auth.basic and auth.basic.password:
+        elif auth.basic:
             self._scheme = "basic"
             self._secret = f"{auth.basic.username}:{auth.basic.password.get_secret_value()}".encode()
 
@@ -57,7 +57,7 @@ class Keys:
     """The API keys of amend.yml."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
-        self._hashes = [((key.hash or "").lower(), User(key.name, key.role)) for key in keys]
+        self._hashes = [(key.hash, User(key.name, key.role)) for key in keys]
 
     def __bool__(self) -> bool:
         return bool(self._hashes)
