@@ -1,6 +1,6 @@
 """Structured logs: constant messages with details as fields, as JSON lines or for a person's eyes.
 
-Called once at start; every other file asks structlog for its logger.
+Called once at start; every other file asks structlog for its logger. A file that cannot be written is a ConfigError.
 """
 
 import logging
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 import structlog
+
+from receiver.errors import ConfigError
 
 LARGEST = 50 * 1024**2  #: bytes of a log file before it is rotated
 KEPT = 5  #: rotated files
@@ -25,7 +27,12 @@ def configure(*, style: Literal["json", "console"], level: str, file: Path | Non
     ]
     out: logging.StreamHandler[TextIO] | logging.handlers.RotatingFileHandler
     if file:
-        out = logging.handlers.RotatingFileHandler(file, maxBytes=LARGEST, backupCount=KEPT)
+        try:
+            out = logging.handlers.RotatingFileHandler(file, maxBytes=LARGEST, backupCount=KEPT)
+        except OSError as error:
+            raise ConfigError(
+                file, None, f"cannot be written: {error.strerror}; choose another logging.file in amend.yml"
+            ) from error
     else:
         out = logging.StreamHandler()
     colors = file is None and sys.stderr.isatty()

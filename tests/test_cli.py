@@ -178,6 +178,13 @@ def test_what_is_no_readable_file_is_told_in_one_line(name: str, told: str, tmp_
     assert re.match(told, line), line
 
 
+@pytest.mark.parametrize(("name", "told"), [("nowhere/log", "No such file or directory"), (".", "Is a directory")])
+def test_a_log_file_that_cannot_be_written_is_told_in_one_line(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "amend.yml").write_text(f"{SETTINGS}logging: {{file: {name}}}\n")
+    (line,) = refused(amend("serve", inside=tmp_path))
+    assert line == f"{name}: cannot be written: {told}; choose another logging.file in amend.yml"
+
+
 def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
