@@ -55,7 +55,7 @@ class Prometheus:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._client = httpx.AsyncClient(timeout=ANSWER_WITHIN, follow_redirects=False)
+        self._client = httpx.AsyncClient(timeout=ANSWER_WITHIN, follow_redirects=False, trust_env=False)
         self._rules: tuple[float, list[Rule]] = (-math.inf, [])
 
     async def query(self, expr: str, *, at: datetime | None = None) -> list[Sample]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
@@ -54,9 +55,20 @@ def _web_address(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _without_credentials(url: object) -> object:
+    if re.match(r"[^/?#]*//[^/?#]*@", str(url)):
+        # it is shown in errors and logs, and so is not repeated
+        raise ValueError(
+            "holds a user or a password, which errors and logs would show; "
+            "write it without, and let a proxy that adds them stand before the server"
+        )
+    return url
+
+
 # Read from its file, if that is where it stands, before the models see it: hence required without the file's key.
 Secret = Annotated[SecretStr, AfterValidator(_some_secret)]
 SecretUrl = Annotated[Secret, AfterValidator(_web_address)]
+OpenUrl = Annotated[HttpUrl, BeforeValidator(_without_credentials)]
 
 
 class Server(Part):
@@ -144,11 +156,11 @@ class Store(Part):
 
 
 class Prometheus(Part):
-    url: HttpUrl
+    url: OpenUrl
 
 
 class Alertmanager(Part):
-    url: HttpUrl
+    url: OpenUrl
 
 
 class Docker(Part):

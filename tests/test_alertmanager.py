@@ -1,33 +1,61 @@
-"""Alertmanager's API, asked of a real one: whether it still lists an alert."""
+"""Alertmanager's API, asked over HTTP of a server that answers as no Alertmanager would: never an empty answer."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import ExitStack
-from pathlib import Path
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 
+import pytest
+
+from receiver import alertmanager
 from receiver.alertmanager import Alertmanager
-from tests.bed import alertmanager as bed
-from tests.bed.http_recorder import HttpRecorder
-
-HOSTILE = {"alertname": "Slow", "path": 'C:\\new "x", job="shop"\n} or {'}
+from receiver.errors import Temporary
+from tests.bed.loopback import Loopback
 
 
-def lists(url: str, labels: Mapping[str, str]) -> bool:
+class Odd(Loopback):
+    """Sends one piece after the other, with a pause between."""
+
+    pieces: tuple[bytes, ...] = ()
+    pause = 0.0
+
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        for piece in self.pieces:
+            request.wfile.write(piece)
+            request.wfile.flush()
+            time.sleep(self.pause)
+
+
+@pytest.fixture
+def odd() -> Iterator[Odd]:
+    with Odd() as server:
+        yield server
+
+
+def lists(server: Odd) -> bool:
     async def ask() -> bool:
-        asked = Alertmanager(url)
+        asked = Alertmanager(server.url)
         try:
-            return await asked.lists(labels)
+            return await asked.lists({"alertname": "Slow"})
         finally:
             await asked.close()
 
     return asyncio.run(ask())
 
 
-def test_an_alert_is_found_by_exactly_its_labels_whatever_they_hold(
-    running: ExitStack, recorder: HttpRecorder, tmp_path: Path
-) -> None:
-    real = running.enter_context(bed.Alertmanager(tmp_path, bed.to_webhook(recorder.url)))
-    real.post_alerts({"labels": HOSTILE})
-    assert lists(real.url, HOSTILE)
-    assert not lists(real.url, {"alertname": "Slow"})
-    assert not lists(real.url, {**HOSTILE, "path": 'C:\\new "x'})
+@pytest.mark.parametrize("body", [b"", b"<html>", b"null", b"[1]", b"[{}]", b"[" * 100_000])
+def test_an_answer_of_another_form_does_not_say_that_nothing_fires(odd: Odd, body: bytes) -> None:
+    odd.pieces = (body,)
+    with pytest.raises(Temporary, match="does not answer"):
+        lists(odd)
+
+
+def test_an_answer_that_trickles_in_is_given_up(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alertmanager, "ANSWER_WITHIN", 0.5)
+    odd.pieces, odd.pause = (b" ",) * 100, 0.05
+    began = time.monotonic()
+    with pytest.raises(Temporary, match="does not answer"):
+        lists(odd)
+    assert time.monotonic() - began < 3

@@ -13,6 +13,7 @@ from receiver import prometheus
 from receiver.errors import Temporary
 from receiver.prometheus import Prometheus, Rule, Sample
 from tests.bed.loopback import Loopback
+from tests.bed.processes import free_port
 
 Answer = TypeVar("Answer")
 
@@ -112,3 +113,9 @@ def test_an_answer_without_end_is_given_up(odd: Odd, monkeypatch: pytest.MonkeyP
     odd.pieces = lambda: (b" " * 1024 for _ in range(10_000))
     with pytest.raises(Temporary, match="more than 1 MiB"):
         query(odd)
+
+
+def test_no_proxy_of_the_environment_is_asked(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    odd.answer({"resultType": "scalar", "result": [0, "3"]})
+    assert query(odd) == [Sample({}, 3.0)]

@@ -209,6 +209,14 @@ def test_a_hash_may_be_written_in_capitals(tmp_path: Path) -> None:
     assert settings(tmp_path, text).auth.api_keys[0].hash == HASH
 
 
+@pytest.mark.parametrize("server", ["prometheus", "alertmanager"])
+@pytest.mark.parametrize("url", ["http://me:s3cret@127.0.0.1:9090/", "http://s3cret@a:port/", "//s3cret@a"])
+def test_an_address_that_is_shown_holds_no_credentials(server: str, url: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, f"{MINIMAL}{server}:\n  url: {url}\n")
+    assert mistake.startswith("3: url: holds a user or a password, which errors and logs would show; write it without")
+    assert "s3cret" not in mistake
+
+
 # ── names ──
 
 
