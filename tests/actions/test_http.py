@@ -1,5 +1,6 @@
 """`http` sends one request: what a playbook wrote, with an alert's labels as data in it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,16 @@ def test_method_headers_and_plain_body_are_as_written(bench: Bench, recorder: Ht
     bench.fire()
     (request,) = recorder.requests
     assert (request.method, request.body, request.headers["x-service"]) == ("PUT", b"orders", "orders")
+
+
+def test_a_headers_value_is_sent_and_stands_in_no_record(bench: Bench, recorder: HttpRecorder) -> None:
+    bench.write_playbooks(calls(recorder.url, ', headers: {Authorization: "Bearer s3cret {{ labels.service }}"}'))
+    bench.fire()
+    assert recorder.requests[0].headers["authorization"] == "Bearer s3cret orders"
+    assert bench.run().steps[0].arguments["headers"] == {"Authorization": "(20 characters)"}
+    told = [json.dumps(entry.as_json()) for entry in bench.audit()]
+    assert any('"Authorization": "(20 characters)"' in entry for entry in told)
+    assert "s3cret" not in "".join(told)
 
 
 def test_a_label_cannot_add_a_header(bench: Bench, recorder: HttpRecorder) -> None:
