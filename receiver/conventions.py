@@ -14,7 +14,7 @@ BAND_LOWER: Final = "amend:band_lower"
 ZSCORE: Final = "amend:zscore"
 SCORE: Final = "amend:score"
 SAMPLES: Final = "amend:samples"
-# their helpers, recorded so that one can look at each step by itself
+# what these are made of, recorded so that one can look at each step by itself
 ONLY_IF: Final = "amend:only_if"  #: there while the detector's `only_if` holds
 LEARNED: Final = "amend:learned"  #: the value as the band learns from it: cut off at the band's edge
 LEARNED_MEAN: Final = "amend:learned_mean"  #: of one short block, for windows too long to read sample by sample
@@ -26,7 +26,6 @@ ALERTNAME: Final = "alertname"
 DETECTOR: Final = "detector"
 SEVERITY: Final = "severity"
 SERVICE: Final = "service"
-WATCHDOG: Final = "Watchdog"  #: the alert that always fires: its silence means that nobody is watching
 
 # ── annotations ──
 SUMMARY: Final = "summary"
@@ -35,6 +34,3 @@ RUNBOOK_URL: Final = "runbook_url"
 DASHBOARD_URL: Final = "dashboard_url"
 NUMBERS: Final = ("value", "mean", "stddev", "z_score", "score", "deviation_percent")
 """Annotations that hold a number as text (`%.4g`): what a playbook's `condition` may read."""
-
-OWN_PREFIX: Final = "amend_"
-"""Of the receiver's own metrics, which metrics.py declares."""

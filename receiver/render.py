@@ -101,17 +101,6 @@ def render_url(template: str, context: Mapping[str, Any]) -> str:
     return url
 
 
-def render_all(value: Any, context: Mapping[str, Any]) -> Any:
-    """Every text in nested mappings and lists rendered; the shape stays."""
-    if isinstance(value, str):
-        return render(value, context)
-    if isinstance(value, Mapping):
-        return {key: render_all(inner, context) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [render_all(inner, context) for inner in value]
-    return value
-
-
 def _render(sandbox: _Sandbox, template: str, context: Mapping[str, Any]) -> str:
     if "{" not in template:
         return template

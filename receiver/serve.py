@@ -9,9 +9,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +20,6 @@ import uvloop
 from starlette.applications import Starlette
 
 from receiver import logs, metrics, settings
-from receiver.actions import ACTIONS, VERBS
 from receiver.alertmanager import Alertmanager
 from receiver.audit import Kind
 from receiver.case import World
@@ -30,7 +28,7 @@ from receiver.identity import Windows
 from receiver.matching import Matching
 from receiver.outbound import Outbound
 from receiver.pipeline import Pipeline
-from receiver.playbook import Playbook, read_all
+from receiver.playbooks import Playbooks
 from receiver.prometheus import Prometheus
 from receiver.store import Ledger
 from receiver.store.log import Log
@@ -59,32 +57,9 @@ def run(path: Path) -> int:
 
 
 async def _serve(
-    path: Path, configured: settings.Settings, playbooks: "Playbooks", ledger: Ledger, listening: socket.socket
+    path: Path, configured: settings.Settings, playbooks: Playbooks, ledger: Ledger, listening: socket.socket
 ) -> int:
     return await Service(path, configured, playbooks, ledger).run(listening)
-
-
-@dataclass
-class Playbooks:
-    """The set in force, and the fingerprint of what it was read from. Replaced as a whole, or not at all."""
-
-    by_name: Mapping[str, Playbook]
-    digest: str
-
-    @classmethod
-    def read(cls, written: settings.Settings, path: Path, *, in_force: settings.Settings) -> "Playbooks":
-        """Those that amend.yml names as it is `written` now, beside the settings that the process runs on."""
-        files = settings.playbook_files(written, path.resolve().parent)
-        found = read_all(files, VERBS)
-        _refuse_targetless(found)
-        texts = [in_force.model_dump_json().encode(), *(file.read_bytes() for file in files)]
-        return cls({playbook.name: playbook for playbook in found}, settings.digest(*texts))
-
-    def replace(self, other: "Playbooks") -> None:
-        self.by_name, self.digest = other.by_name, other.digest
-
-    def all(self) -> Sequence[Playbook]:
-        return list(self.by_name.values())
 
 
 class Service:
@@ -251,18 +226,6 @@ class _Server(uvicorn.Server):
 def now() -> datetime:
     """The clock that everything is given."""
     return datetime.now(UTC)
-
-
-def _refuse_targetless(playbooks: Sequence[Playbook]) -> None:
-    """A verb that changes a workload needs one."""
-    errors = []
-    for playbook in playbooks:
-        verbs = [step.verb for step in (*playbook.steps, *playbook.on_failure) if ACTIONS[step.verb].changes_target]
-        if verbs and playbook.target == "none":
-            place, _, line = playbook.place.rpartition(":")
-            errors.append(ConfigError(place, int(line), f'"{playbook.name}" has {verbs[0]}, and no target to do it on'))
-    if errors:
-        raise ConfigErrors(errors)
 
 
 def _connect(platforms: settings.Platforms) -> dict[tuple[str, str], Platform]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.render import LARGEST, LONGEST, Names, Unrenderable, check, render, render_all, render_url
+from receiver.render import LARGEST, LONGEST, Names, Unrenderable, check, render, render_url
 
 CONTEXT: dict[str, Any] = {
     "labels": Names({"service": "orders", "items": "a label called items", "evil": "{{ labels.service }}"}),
@@ -144,8 +144,3 @@ def test_whatever_is_written_is_refused_or_renders_or_says_why_not(template: str
         render(template, CONTEXT)
     except (ValueError, Unrenderable):
         return
-
-
-def test_nested_values_keep_their_shape() -> None:
-    value = {"a": ["{{ labels.service }}", 3, None], "b": {"c": "x"}}
-    assert render_all(value, CONTEXT) == {"a": ["orders", 3, None], "b": {"c": "x"}}
