@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -35,6 +36,8 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
         migrate(self.engine)
+        self._file = Path(self.engine.url.database or "") if self.engine.dialect.name == "sqlite" else None
+        self._inode = _inode(self._file)
         self._jobs: queue.Queue[tuple[Query[Any], Future[Any]] | None] = queue.Queue(WAITING)
         self._readers = ThreadPoolExecutor(3, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._write_forever, name="store-write", daemon=True)
@@ -64,6 +67,7 @@ class Ledger:
         self.engine.dispose()
 
     def _read(self, query: Query[T]) -> T:
+        self._insist_on_file()
         try:
             with self.engine.connect().execution_options(reading=True) as connection:
                 return query(connection)
@@ -84,6 +88,7 @@ class Ledger:
         wanted = [job for job in jobs if job[1].set_running_or_notify_cancel()]
         done: list[tuple[Future[Any], Any]] = []
         try:
+            self._insist_on_file()
             with self.engine.begin() as connection:
                 for query, future in wanted:
                     try:
@@ -101,6 +106,20 @@ class Ledger:
             return
         for future, result in done:
             future.set_result(result)
+
+    def _insist_on_file(self) -> None:
+        # SQLite goes on writing to a file that was deleted, and nobody would ever find what it acknowledges.
+        if _inode(self._file) != self._inode:
+            raise StoreError(f"{self._file} was deleted or replaced while in use; start amend again")
+
+
+def _inode(file: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None where there is none."""
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def _is_stores_own(error: Exception) -> bool:

@@ -230,3 +230,22 @@ def test_a_store_that_is_gone_is_a_store_error_to_readers(database: Path) -> Non
             await ledger.read(lambda connection: connection.exec_driver_sql("SELECT * FROM nowhere"))
 
     using(database, work)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(database: Path, *, replaced: bool) -> None:
+    def remove() -> None:
+        for file in database.parent.glob("amend.db*"):
+            file.unlink()
+        if replaced:
+            database.touch()
+
+    async def work(ledger: Ledger) -> None:
+        await ledger.write(write("before"))
+        remove()
+        with pytest.raises(StoreError, match="was deleted or replaced"):
+            await ledger.write(write("after"))
+        with pytest.raises(StoreError, match="was deleted or replaced"):
+            await ledger.read(numbers)
+
+    using(database, work)
