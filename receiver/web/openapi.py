@@ -95,10 +95,9 @@ ERRORS = {
     401: "No credentials, or wrong ones.",
     403: "The key's role does not suffice.",
     404: "There is no such thing.",
-    408: "The body did not arrive in time.",
     413: "The body is larger than server.max_body.",
     415: "The body is not application/json, or it is compressed.",
-    503: "The store did not answer or could not store; try again.",
+    503: "The store did not answer or could not store, or the body did not arrive in time; try again.",
 }
 
 LABELS: Schema = {"type": "object", "additionalProperties": STRING}
@@ -196,7 +195,7 @@ PATHS: Schema = {
             "security": [{"webhook_bearer": []}, {"webhook_basic": []}],
             "requestBody": {"required": True, "content": _json({"type": "object"})},
             "responses": _answers(
-                _object({"status": {"const": "stored"}, "delivery": NUMBER}), 400, 401, 408, 413, 415, 503
+                _object({"status": {"const": "stored"}, "delivery": NUMBER}), 400, 401, 413, 415, 503
             ),
         }
     },

@@ -42,7 +42,7 @@ class Result(StrEnum):
     UNAUTHORIZED = "unauthorized"  #: wrong or no credentials
     UNSUPPORTED = "unsupported"  #: not JSON by its own words
     TOO_LARGE = "too_large"  #: over server.max_body
-    SLOW = "slow"  #: the body did not arrive in time, or not at all
+    SLOW = "slow"  #: the body did not arrive in time, or not at all; Alertmanager sends it again
     NOT_STORED = "not_stored"  #: the store did not take it in time; Alertmanager sends it again
 
 
@@ -77,9 +77,9 @@ class Webhook:
             return _refusal(refused)
         except Malformed as malformed:
             return _refusal(Refused(400, Result.MALFORMED, str(malformed)))
+        # 503, not 408 or 429: Alertmanager's webhook notifier retries only 5xx.
         except ClientDisconnect:
-            return _refusal(Refused(400, Result.SLOW, "the sender went away"))
-        # 503, not 429: Alertmanager's webhook notifier retries only 5xx.
+            return _refusal(Refused(503, Result.SLOW, "the sender went away", headers=CLOSE))
         except TimeoutError:
             return _refusal(Refused(503, Result.NOT_STORED, "not stored in time; send it again"))
         except StoreError as error:
@@ -126,8 +126,8 @@ class Webhook:
                     self._held += len(chunk)
                     chunks.append(chunk)
         except TimeoutError:
-            message = f"the body did not arrive within {RECEIVE_WITHIN:g} s"
-            raise Refused(408, Result.SLOW, message, headers=CLOSE) from None
+            message = f"the body did not arrive within {RECEIVE_WITHIN:g} s; send it again"
+            raise Refused(503, Result.SLOW, message, headers=CLOSE) from None
 
     def _too_large(self) -> Refused:
         message = f"the body is larger than server.max_body ({self._largest} bytes)"

@@ -119,12 +119,16 @@ def test_ten_thousand_alerts_of_one_group_are_stored(web: Web) -> None:
 
 
 def test_a_body_that_trickles_in_is_given_up(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = counted("amend_deliveries_total", result="slow")
     monkeypatch.setattr(webhook, "RECEIVE_WITHIN", 0.3)
     with socket.create_connection(("127.0.0.1", web.port), timeout=10) as client:
         client.sendall(HEAD + JSON + b"Content-Length: 100\r\n\r\n{")
         started = time.monotonic()
-        assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+        answer = client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 503 ")  # which Alertmanager sends again
+        assert b"connection: close" in answer.lower()
         assert time.monotonic() - started < 3
+    assert counted("amend_deliveries_total", result="slow") == before + 1
 
 
 def test_three_hundred_stuck_uploads_leave_health_and_others_alone(web: Web) -> None:
