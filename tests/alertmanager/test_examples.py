@@ -19,6 +19,7 @@ from tests.bed.http_recorder import HttpRecorder
 from tests.bed.parts import ROOT, program
 from tests.bed.processes import until
 from tests.bed.prometheus import promtool
+from tests.bed.secrets import write_secrets
 
 CONFIG = ROOT / "alertmanager" / "alertmanager.yml"
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -145,10 +146,7 @@ def test_the_rules_that_watch_amend_ask_for_series_that_it_has() -> None:
 def test_the_example_is_read_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AMEND_LISTEN", raising=False)
     shutil.copy(EXAMPLE, tmp_path / "amend.yml")
-    for name in re.findall(r"^[^#]*?(secrets/[\w.-]+)", EXAMPLE.read_text(), re.MULTILINE):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("secret")
-    (tmp_path / "secrets" / "chat.token").write_text("secret")
+    write_secrets(EXAMPLE.read_text(), tmp_path)
     settings = read(tmp_path / "amend.yml")
     assert settings.server.listen == "127.0.0.1:9095"
     assert [receiver.name for receiver in settings.receivers] == ["team-shop", "chat"]

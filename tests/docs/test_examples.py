@@ -21,6 +21,7 @@ from receiver.settings import read
 from tests.bed.alertmanager import amtool
 from tests.bed.parts import ROOT, program
 from tests.bed.prometheus import promtool
+from tests.bed.secrets import write_secrets
 from tests.docs.page import PAGES, Block
 
 BLOCKS = [block for page in PAGES for block in page.blocks]
@@ -72,17 +73,11 @@ def test_specs_make_rules_that_pass_their_own_tests(block: Block, tmp_path: Path
 
 @of("yaml", "amend.yml")
 def test_settings_are_read(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind, name in re.findall(r"(\w+)_file: ([^\s,}]+)", block.text):
-        if not name.startswith("/"):
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(SECRETS.get(kind, "secret"))
+    write_secrets(block.text, tmp_path)
     text = block.text if re.search(r"^auth:", block.text, re.MULTILINE) else f"{block.text}\n{AUTH}"
     (tmp_path / "amend.yml").write_text(text)
     read(tmp_path / "amend.yml")
 
-
-SECRETS = {"hash": "0" * 64, "url": "https://hooks.example.com/services/secret"}
-"""What stands in the file of a key that takes more than any text."""
 
 AUTH = "auth: {webhook: {insecure: true}}"
 """What a page leaves out that shows one setting alone."""
@@ -122,10 +117,9 @@ def test_what_belongs_together_fits_together(spec: str, playbook: str, tmp_path:
     write(render(load_specs(tmp_path / "specs").specs, rules=tmp_path, dashboards=tmp_path))
     (tmp_path / "playbooks").mkdir()
     (tmp_path / "playbooks" / "example.yml").write_text(first(playbook, "playbook"))
-    (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "webhook.token").write_text("secret")
-    (tmp_path / "secrets" / "me.sha256").write_text(SECRETS["hash"])
-    (tmp_path / "amend.yml").write_text(first("README.md", "amend.yml"))
+    settings = first("README.md", "amend.yml")
+    write_secrets(settings, tmp_path)
+    (tmp_path / "amend.yml").write_text(settings)
     whole = setup.read(tmp_path / "amend.yml", rules.read([tmp_path / "example.rules.yml"]))
     assert [str(finding) for finding in lint(whole)] == []
 

@@ -11,6 +11,7 @@ from receiver.lint import lint, rules
 from receiver.lint.setup import Setup, read
 from receiver.playbook import read_all
 from tests.bed.parts import ROOT
+from tests.bed.secrets import write_secrets
 
 SHIPPED = sorted((ROOT / "playbooks").glob("*.yml"))
 RULES = sorted((ROOT / "rules" / "generated").glob("*.rules.yml"))
@@ -21,9 +22,7 @@ EXAMPLE = ROOT / "deploy" / "amend.example.yml"
 def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the example settings, a secret wherever they name one, and all shipped playbooks."""
     monkeypatch.delenv("AMEND_LISTEN", raising=False)
-    for name in re.findall(r"_file: (secrets/[\w.-]+)", EXAMPLE.read_text()):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("secret")
+    write_secrets(EXAMPLE.read_text(), tmp_path)
     shutil.copytree(ROOT / "playbooks", tmp_path / "playbooks")
     shutil.copy(EXAMPLE, tmp_path / "amend.yml")
     return tmp_path
