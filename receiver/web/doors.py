@@ -15,7 +15,7 @@ class Doors:
     ledger: Ledger
     clock: Callable[[], datetime]
     wake: Callable[[], None]  #: called after a delivery was stored, so that the worker looks at once
-    reload: Callable[[], Awaitable[None]]  #: ConfigError(s) when the new set is bad; the old one stays in force
+    reload: Callable[[str], Awaitable[None]]  #: by whom; ConfigError(s) when the new set is bad, the old one stays
     playbooks: Callable[[], Sequence[Playbook]]  #: those in force
     replica: str
     config_hash: Callable[[], str]

@@ -47,9 +47,9 @@ class Health:
 
     async def reload(self, request: Request) -> Response:
         # a key, not a session: no form of another site can send one
-        insist(self._keys.holder(key_of(request) or ""), "admin")
+        user = insist(self._keys.holder(key_of(request) or ""), "admin")
         try:
-            await self._doors.reload()
+            await self._doors.reload(user.name)
         except (ConfigError, ConfigErrors) as error:
             said = f"not reloaded, the old configuration stays in force:\n{error}"
             return JSONResponse({"status": "error", "error": said}, 400)

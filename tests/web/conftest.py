@@ -47,7 +47,7 @@ class Web:
         self.ledger = Ledger(self.settings.store.url)
         self.now = datetime.now(UTC)
         self.woken = 0
-        self.reloaded = 0
+        self.reloaded_by: list[str] = []
         self.reload_error: Exception | None = None
         self.playbooks: list[Playbook] = []
         self._server = uvicorn.Server(
@@ -88,10 +88,10 @@ class Web:
         return self.client.post(path, json=body, headers=headers)
 
     def _doors(self) -> Doors:
-        async def reload() -> None:
+        async def reload(by: str) -> None:
             if self.reload_error:
                 raise self.reload_error
-            self.reloaded += 1
+            self.reloaded_by.append(by)
 
         def wake() -> None:
             self.woken += 1

@@ -33,16 +33,16 @@ def reload(web: Web, role: str) -> tuple[int, str]:
     return answer.status_code, answer.json().get("error", "")
 
 
-def test_an_admin_reloads(web: Web) -> None:
+def test_an_admin_reloads_by_name(web: Web) -> None:
     assert reload(web, "admin") == (200, "")
-    assert web.reloaded == 1
+    assert web.reloaded_by == ["the-admin"]
 
 
 def test_nobody_else_reloads(web: Web) -> None:
     assert reload(web, "approver")[0] == 403
     assert 'the key "the-viewer" is a viewer; this needs the role admin' in reload(web, "viewer")[1]
     assert web.client.post("/-/reload").status_code == 401
-    assert web.reloaded == 0
+    assert web.reloaded_by == []
 
 
 def test_a_bad_configuration_is_refused_with_the_place_of_every_mistake(web: Web) -> None:

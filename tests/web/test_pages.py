@@ -178,7 +178,7 @@ def test_a_session_survives_a_restart_and_ends_when_keys_change(tmp_path: Path) 
 def test_a_session_cannot_reload(web: Web, browser: Browser) -> None:
     browser.sign_in("admin")
     assert browser.client.post("/-/reload").status_code == 401
-    assert web.reloaded == 0
+    assert web.reloaded_by == []
 
 
 def test_the_overview_counts_what_acts_what_was_fixed_and_what_was_skipped(
