@@ -286,10 +286,14 @@ def read(path: Path) -> Settings:
 
 
 def playbook_files(settings: Settings, beside: Path) -> list[Path]:
-    """The files that `playbooks:` names, each once, in the order of the patterns and then of their names."""
+    """The files that `playbooks:` names, each once, in the order of the patterns and then of their names.
+
+    A name without wildcards is a file that must be there: reading it tells that it is not.
+    """
     files: dict[Path, None] = {}
     for pattern in settings.playbooks:
-        files.update(dict.fromkeys(Path(name) for name in sorted(glob.glob(str(beside / pattern), recursive=True))))
+        found = sorted(glob.glob(pattern, root_dir=beside, recursive=True)) if glob.has_magic(pattern) else [pattern]
+        files.update(dict.fromkeys(beside / name for name in found))
     return list(files)
 
 

@@ -249,6 +249,15 @@ def test_playbook_files_are_found_beside_the_settings_each_once(tmp_path: Path) 
     assert names == ["b.yml", "a.yml", "amend.yml", "more/c.yml"]
 
 
+def test_a_playbook_file_that_is_named_is_never_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "amend[1]"  # which is a pattern, too
+    folder.mkdir()
+    (folder / "a.yml").touch()
+    found = settings(folder, f"{MINIMAL}playbooks: ['a*.yml', gone.yml]")
+    names = [path.name for path in playbook_files(found, folder)]
+    assert names == ["a.yml", "amend.yml", "gone.yml"]
+
+
 def test_the_fingerprint_tells_texts_and_their_borders_apart() -> None:
     assert digest(b"ab", b"c") != digest(b"a", b"bc")
     assert digest(b"a") == digest(b"a")
