@@ -29,6 +29,7 @@ class Odd(Loopback):
         self.pieces = lambda: iter([json.dumps({"status": "success", "data": data}).encode()])
 
     def respond(self, request: BaseHTTPRequestHandler) -> None:
+        request.rfile.read(int(request.headers.get("Content-Length", 0)))  # unread, it would reset the connection
         request.send_response(200)
         request.end_headers()
         for piece in self.pieces():
