@@ -29,7 +29,7 @@ KEYS = {role: f"key-of-the-{role}" for role in ("viewer", "approver", "admin")}
 class Web:
     """The doors, open at `url`; what they are given can be looked at and changed."""
 
-    def __init__(self, directory: Path, **sections: Any) -> None:
+    def __init__(self, directory: Path, *, most_connections: int = 1000, **sections: Any) -> None:
         self.database = directory / "amend.db"
         self.settings = Settings.model_validate(
             {
@@ -52,7 +52,13 @@ class Web:
         self.playbooks: list[Playbook] = []
         self._server = uvicorn.Server(
             uvicorn.Config(
-                create_app(self._doors()), port=0, http=PunctualProtocol, log_config=None, timeout_graceful_shutdown=1
+                create_app(self._doors()),
+                port=0,
+                http=PunctualProtocol,
+                log_config=None,
+                timeout_graceful_shutdown=1,
+                timeout_keep_alive=75,
+                limit_concurrency=most_connections,
             )
         )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
