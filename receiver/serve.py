@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from receiver.outbound import Outbound
 from receiver.pipeline import Pipeline
 from receiver.playbooks import Playbooks
 from receiver.prometheus import Prometheus
-from receiver.store import Ledger
+from receiver.store import Ledger, StoreError
 from receiver.store.log import Log
 from receiver.targets import PLATFORMS, Platform
 from receiver.web import Doors, create_app
@@ -47,6 +47,7 @@ MOST_CONNECTIONS = 1000
 
 def run(path: Path) -> int:
     """Serve until a SIGTERM or SIGINT; the exit code. ConfigError(s) when it cannot start."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     configured = settings.read(path)
     playbooks = Playbooks.read(configured, path, in_force=configured)
     logs.configure(style=configured.logging.format, level=configured.logging.level, file=configured.logging.file)
@@ -131,8 +132,12 @@ class Service:
         return written, Playbooks.read(written, self.path, in_force=self.configured)
 
     async def _reload_quietly(self) -> None:
-        with suppress(ConfigError, ConfigErrors):  # told by reload itself
-            await self.reload()
+        try:
+            await self.reload(by="SIGHUP")
+        except (ConfigError, ConfigErrors):
+            pass  # told by reload itself
+        except StoreError as error:
+            log.error("the reload is not in the audit log", error=str(error))
 
     def _background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
