@@ -48,7 +48,6 @@ class Frame:
 def _banners(settings: Settings) -> list[str]:
     """What everybody who looks must know."""
     known = {
-        "Paused: no action starts anywhere.": REGISTRY.get_sample_value("amend_paused") == 1,
         "The newest configuration was refused; an older one is in force. The log says why.": (
             REGISTRY.get_sample_value("amend_config_last_reload_successful") == 0
         ),

@@ -65,7 +65,7 @@ class Story:
 
     @property
     def evidence(self) -> Any:
-        return self.run.state.get("evidence", self.run.state.get("watch"))
+        return self.run.state.get("watch")
 
 
 class Pages:

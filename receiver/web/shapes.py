@@ -28,7 +28,7 @@ def run_json(run: Run, episode: Episode | None) -> dict[str, Any]:
         "wake_at": _moment(run.wake_at),
         "guards": run.state.get("guards", []),
         "target": run.state.get("target"),
-        "evidence": run.state.get("evidence", run.state.get("watch")),
+        "evidence": run.state.get("watch"),
         "steps": [_step_json(step) for step in run.steps],
     }
 
