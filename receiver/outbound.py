@@ -16,6 +16,7 @@ import httpx
 from receiver.errors import Permanent, Temporary, Uncertain
 
 LARGEST_ANSWER = 64 * 1024  #: bytes that are read of an answer
+LONGEST_QUOTE = 120  #: characters of an answer that stand in an error
 
 
 class Outbound:
@@ -65,6 +66,12 @@ class Outbound:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def brief(answer: str) -> str:
+    """The beginning of an answer on one line, as it may stand in an error."""
+    line = " ".join(answer.split())
+    return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 1]}…"
 
 
 def _address(url: str) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, PlainSerializer
 
 from receiver.actions.scene import Scene
 from receiver.errors import Permanent
+from receiver.outbound import brief
 from receiver.playbook import Part, Template, UrlTemplate
 
 
@@ -50,5 +51,5 @@ class Http:
         )
         done = status in arguments.expect if arguments.expect else 200 <= status < 300
         if not done:
-            raise Permanent(f"answered {status}: {text[:200]}")
+            raise Permanent(f"answered {status}: {brief(text)}")
         return {"status": status, "answer": text[:500]}

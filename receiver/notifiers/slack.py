@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver import settings
-from receiver.errors import Permanent
 from receiver.notifiers.notice import Notice
+from receiver.notifiers.refusal import refusal
 from receiver.outbound import Outbound
 
 WITHIN = 10.0  #: seconds
@@ -21,7 +21,7 @@ class Slack:
             text += f"\n<{notice.link}|run {notice.run.get('id')}>"
         status, said = await outbound.send("POST", self._url, within=WITHIN, json={"text": text})
         if status != 200:
-            raise Permanent(f"Slack answered {status}: {said[:200]}")
+            raise refusal("Slack", status, said)
         return {"status": status}
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver import settings
-from receiver.errors import Permanent
 from receiver.notifiers.notice import Notice
+from receiver.notifiers.refusal import refusal
 from receiver.outbound import Outbound
 
 WITHIN = 10.0  #: seconds
@@ -26,5 +26,5 @@ class Webhook:
         }
         status, said = await outbound.send("POST", self._url, within=WITHIN, json=body, headers=headers)
         if not 200 <= status < 300:
-            raise Permanent(f"the webhook answered {status}: {said[:200]}")
+            raise refusal("the webhook", status, said)
         return {"status": status}

@@ -125,6 +125,15 @@ def test_what_counts_as_done(bench: Bench, recorder: HttpRecorder, status: int, 
     assert len(recorder.requests) == 1
 
 
+def test_of_a_long_answer_an_error_quotes_one_short_line(bench: Bench, recorder: HttpRecorder) -> None:
+    recorder.answer(500, b"<html>\r\n<head>\n\n" + b"no " * 1000)
+    bench.write_playbooks(calls(recorder.url))
+    bench.fire()
+    quoted = bench.run().steps[0].error.partition("answered 500: ")[2]
+    assert quoted.startswith("<html> <head> no no ")
+    assert len(quoted) == 120
+
+
 def test_a_lost_answer_is_unknown_and_not_asked_for_again(bench: Bench, recorder: HttpRecorder) -> None:
     recorder.drop()
     bench.write_playbooks(calls(recorder.url))

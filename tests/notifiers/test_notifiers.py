@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from receiver.errors import Permanent, Uncertain
+from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.notifiers import NOTIFIERS, notify
 from receiver.notifiers.notice import Notice
 from receiver.outbound import Outbound
@@ -68,12 +68,30 @@ def test_every_place_of_a_receiver_is_told(recorder: HttpRecorder) -> None:
 
 
 @pytest.mark.parametrize("kind", NOTIFIERS)
-@pytest.mark.parametrize("status", [302, 400, 403, 404, 500])
+@pytest.mark.parametrize("status", [302, 400, 403, 404])
 def test_an_answer_that_is_no_yes_is_an_error(kind: str, status: int, recorder: HttpRecorder) -> None:
     recorder.answer(status, b"invalid_token", {"Location": recorder.url})
     with pytest.raises(Permanent, match=f"answered {status}: invalid_token"):
         send(NOTICE, **place(kind, recorder))
     assert len(recorder.requests) == 1
+
+
+@pytest.mark.parametrize("kind", NOTIFIERS)
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_place_that_is_busy_or_broken_is_worth_another_try(kind: str, status: int, recorder: HttpRecorder) -> None:
+    recorder.answer(status, b"later")
+    with pytest.raises(Temporary, match=f"answered {status}: later"):
+        send(NOTICE, **place(kind, recorder))
+
+
+@pytest.mark.parametrize("kind", NOTIFIERS)
+def test_of_a_long_answer_an_error_quotes_one_short_line(kind: str, recorder: HttpRecorder) -> None:
+    recorder.answer(404, b"<html>\r\n<head>\n\n" + b"no " * 1000)
+    with pytest.raises(Permanent) as told:
+        send(NOTICE, **place(kind, recorder))
+    quoted = str(told.value).partition(" answered 404: ")[2]
+    assert quoted.startswith("<html> <head> no no ")
+    assert len(quoted) == 120
 
 
 @pytest.mark.parametrize("kind", NOTIFIERS)
@@ -85,7 +103,7 @@ def test_a_lost_answer_is_uncertain(kind: str, recorder: HttpRecorder) -> None:
 
 @pytest.mark.parametrize("kind", NOTIFIERS)
 def test_no_error_tells_the_secret_address(kind: str, recorder: HttpRecorder) -> None:
-    recorder.answer(500)
+    recorder.answer(400)
     with pytest.raises(Permanent) as told:
         send(NOTICE, **{kind: {"url": f"{recorder.url}/T000/B000/s3cret"}})
     assert "s3cret" not in str(told.value)
