@@ -21,6 +21,7 @@ from typer.main import get_command
 
 from receiver import cli, conventions, metrics, render
 from receiver.actions import VERBS
+from receiver.alert_evidence import Sight
 from receiver.audit import Kind
 from receiver.case import Case
 from receiver.durations import format_duration, parse_duration
@@ -34,7 +35,6 @@ from receiver.rulegen.presets import PRESETS
 from receiver.rulegen.spec import Defaults, DetectorShape, SpecShape, load_spec
 from receiver.run import PASSING, Closing, Episode, Outcome, Reason, Run, Status, StepStatus
 from receiver.settings import SIZES, Settings
-from receiver.verify import Sight
 from receiver.web import create_app
 from receiver.web.openapi import PATHS
 from receiver.web.webhook import Result
