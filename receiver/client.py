@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from receiver.errors import AmendError
+from receiver.secret_file import NoSecret, secret_in
 
 PATIENCE = 30.0  #: seconds for one answer
 PAGE = 500  #: rows asked for at once
@@ -96,11 +97,12 @@ class Receiver:
 
 def _key(path: Path) -> str:
     try:
-        text = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not text"
-        raise Unreachable(f"{path}: the API key cannot be read: {why} (--key-file)") from error
-    if not text.isascii() or not text.isprintable() or not text:
+        text = secret_in(path)
+    except NoSecret as error:
+        raise Unreachable(
+            f'{path}: {error}; put the API key there that "amend keys new" printed (--key-file)'
+        ) from error
+    if not text.isascii() or not text.isprintable():
         raise Unreachable(f'{path}: holds no API key; put what "amend keys new" printed there (--key-file)')
     return text
 

@@ -8,10 +8,9 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -26,9 +25,9 @@ from pydantic import (
     model_validator,
 )
 
-from receiver.documents import Document, Place, load, parse
+from receiver.documents import load, parse
 from receiver.durations import Duration
-from receiver.errors import ConfigErrors
+from receiver.variables import expanded, with_secrets
 
 Role = Literal["viewer", "approver", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "approver", "admin")
@@ -236,6 +235,11 @@ class Audit(Part):
     hmac_key: Secret | None = None
     hmac_key_file: Path | None = None
 
+    @property
+    def key(self) -> bytes | None:
+        """What the log is sealed with."""
+        return self.hmac_key.get_secret_value().encode() if self.hmac_key else None
+
 
 class Logging(Part):
     format: Literal["json", "console"] = "console"
@@ -280,9 +284,7 @@ class Settings(Part):
 
 def read(path: Path) -> Settings:
     """amend.yml with variables filled in and secrets read; ConfigErrors otherwise."""
-    document = _expand(load(path), os.environ)
-    document = _secrets(document)
-    return parse(document, Settings)
+    return parse(with_secrets(expanded(load(path), os.environ)), Settings)
 
 
 def playbook_files(settings: Settings, beside: Path) -> list[Path]:
@@ -303,67 +305,3 @@ def digest(*texts: bytes) -> str:
     for text in texts:
         whole.update(len(text).to_bytes(8, "big") + text)
     return whole.hexdigest()[:16]
-
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
-
-
-def _expand(document: Document, environment: Mapping[str, str]) -> Document:
-    errors = []
-
-    def fill(value: Any, place: Place) -> Any:
-        if isinstance(value, dict):
-            return {key: fill(inner, (*place, key)) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [fill(inner, (*place, index)) for index, inner in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-
-        def one(match: re.Match[str]) -> str:
-            name, default = match.groups()
-            if name not in environment and default is None:
-                errors.append(
-                    document.error(place, f"the environment has no {name}; set it, or write ${{{name}:default}}")
-                )
-            return environment.get(name, default or "")
-
-        return _VARIABLE.sub(one, value)
-
-    filled = fill(document.value, ())
-    if errors:
-        raise ConfigErrors(errors)
-    return Document(document.path, filled, document.lines)
-
-
-def _secrets(document: Document) -> Document:
-    """Put the content of each `KEY_file` in place of it, as `KEY`; other paths become absolute."""
-    errors = []
-    base = document.path.resolve().parent
-
-    def walk(value: Any, place: Place) -> Any:
-        if isinstance(value, list):
-            return [walk(inner, (*place, index)) for index, inner in enumerate(value)]
-        if not isinstance(value, dict):
-            return value
-        result = {}
-        for key, inner in value.items():
-            if not (key.endswith("_file") and isinstance(inner, str)):
-                result[key] = walk(inner, (*place, key))
-                continue
-            path = base / inner
-            try:
-                text = path.read_text().strip()
-            except (OSError, UnicodeDecodeError) as error:
-                why = error.strerror if isinstance(error, OSError) else "not text"
-                errors.append(document.error((*place, key), f"{key}: cannot read {path}: {why}; put the secret there"))
-                continue
-            if not text:
-                errors.append(document.error((*place, key), f"{key}: {path} is empty"))
-            result[key] = path
-            result.setdefault(key.removesuffix("_file"), text)
-        return result
-
-    filled = walk(document.value, ())
-    if errors:
-        raise ConfigErrors(errors)
-    return Document(document.path, filled, document.lines)

@@ -115,7 +115,7 @@ def test_a_mistake_in_a_playbook_is_told_with_line_and_way_out(number: int, told
         ("auth: {webhook: {}}", "amend.yml:1: webhook: the webhook needs exactly one of bearer_token_file, basic or"),
         (
             "auth:\n  webhook:\n    bearer_token_file: nowhere",
-            "amend.yml:3: bearer_token_file: cannot read {here}/nowhere: No such file or directory; ",
+            "amend.yml:3: bearer_token_file: {here}/nowhere cannot be read: No such file or directory; put",
         ),
         (
             "auth: {webhook: {bearer_token_file: empty}}",
@@ -273,7 +273,7 @@ def test_a_receiver_that_is_not_there_is_one_line_with_the_way_out(tmp_path: Pat
         (("--url", "localhost:9095"), '"localhost:9095" is not an address; write for example http://127.0.0.1:9095'),
         (("--url", "http://127.0.0.1:here"), '"http://127.0.0.1:here" is not an address'),
         (("--url", "http://no.such.host.invalid"), "cannot reach http://no.such.host.invalid: "),
-        (("--key-file", "nowhere"), "nowhere: the API key cannot be read: No such file or directory (--key-file)"),
+        (("--key-file", "nowhere"), "nowhere: cannot be read: No such file or directory; put the API key there"),
         (("--key-file", "two-lines"), "two-lines: holds no API key"),
     ],
 )
@@ -438,3 +438,11 @@ def test_what_is_no_log_is_told_in_one_line(tmp_path: Path) -> None:
         said = refused(amend("audit", "verify", source, inside=tmp_path))
         assert len(said) == 1, said
     assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_a_seal_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "log.jsonl").touch()
+    for name, why in (("nowhere", "cannot be read: No such file or directory"), ("empty", "is empty")):
+        done = amend("audit", "verify", "--hmac-key-file", name, "log.jsonl", inside=tmp_path)
+        assert refused(done) == [f"{name}: {why}; put the key of the log there (--hmac-key-file)"]

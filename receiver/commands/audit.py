@@ -235,15 +235,11 @@ def _from_database(url: str) -> "Iterator[Iterator[Entry]]":
 
 def _secret(path: Path | None) -> bytes | None:
     from receiver.errors import ConfigError
+    from receiver.secret_file import NoSecret, secret_in
 
     if path is None:
         return None
     try:
-        # as settings.py reads it: text without the line feed at its end
-        key = path.read_text().strip().encode()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not text"
-        raise ConfigError(path, None, f"the key cannot be read: {why} (--hmac-key-file)") from error
-    if not key:
-        raise ConfigError(path, None, "is empty (--hmac-key-file)")
-    return key
+        return secret_in(path).encode()
+    except NoSecret as error:
+        raise ConfigError(path, None, f"{error}; put the key of the log there (--hmac-key-file)") from error

@@ -33,8 +33,7 @@ class Chain:
     def __init__(self, ledger: Ledger, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._ledger = ledger
         self._clock = clock
-        key = settings.audit.hmac_key
-        self._key = key.get_secret_value().encode() if key else None
+        self._key = settings.audit.key
         self._checking = asyncio.Lock()
         self._last: Check | None = None
 
