@@ -69,8 +69,7 @@ class Service:
     def __init__(self, path: Path, configured: settings.Settings, playbooks: Playbooks, ledger: Ledger) -> None:
         self.path, self.configured, self.playbooks, self.ledger = path, configured, playbooks, ledger
         self.replica = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
-        key = configured.audit.hmac_key
-        self.audit = Log(actor=f"amend/{self.replica}", key=key.get_secret_value().encode() if key else None)
+        self.audit = Log(actor=f"amend/{self.replica}", key=configured.audit.key)
         self.prometheus = Prometheus(str(configured.prometheus.url)) if configured.prometheus else None
         self.alertmanager = Alertmanager(str(configured.alertmanager.url)) if configured.alertmanager else None
         self.platforms = _connect(configured.platforms)
