@@ -3,7 +3,7 @@
 The pipeline calls it for a run that has just matched, and again for one that was refused for a passing reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from receiver import metrics
 from receiver.audit import Kind
 from receiver.case import Case, World
 from receiver.execution import Execution, Planned, plan
-from receiver.guards import GUARDS, ask, judge_ledger
+from receiver.guards import GUARDS, LedgerGuard, ask, judge_ledger
 from receiver.run import PASSING, Outcome, Phase, Reason, Refusal, Run, Status
 from receiver.store import limits, runs
 
@@ -65,10 +65,28 @@ class Judgement:
 
     async def _allow(self, decision: Decision) -> None:
         case = decision.case
+        of_ledger: list[LedgerGuard] = []
         for guard in GUARDS:
+            if isinstance(guard, LedgerGuard):
+                of_ledger.append(guard)
+                continue
+            await self._ask_ledger(decision, of_ledger)
+            of_ledger = []
             await ask(guard.name, guard.check(case, self.world), case)
             decision.passed.append(guard.name)
+        await self._ask_ledger(decision, of_ledger)
         decision.plan = plan(case, case.playbook.steps, phase=Phase.STEPS)
+
+    async def _ask_ledger(self, decision: Decision, guards: Sequence[LedgerGuard]) -> None:
+        """Those in a row in one look at the store: most of the time to a decision is the way there."""
+
+        def judge(connection: sa.Connection) -> None:
+            for guard in guards:
+                guard.judge(connection, decision.case, self.world)
+                decision.passed.append(guard.name)
+
+        if guards:
+            await ask("store", self.world.ledger.read(judge), decision.case)
 
     def _claim(self, connection: sa.Connection, decision: Decision) -> Run:
         """The limits once more, the lock, and the first step's intent: all of it or nothing."""

@@ -35,12 +35,9 @@ class Guard(Protocol):
 
 
 class LedgerGuard:
-    """A guard that asks the store alone, and so can be asked inside a transaction."""
+    """A guard that asks the store alone: with others in one look, and once more in the transaction of the claim."""
 
     name: str
-
-    async def check(self, case: Case, world: World) -> None:
-        await world.ledger.read(lambda connection: self.judge(connection, case, world))
 
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:
         raise NotImplementedError
@@ -261,7 +258,7 @@ class OnlyIf:
         raise case.refuse(Reason.CONDITION_FALSE, f"only_if is false: {expr.strip()}", retry_in=LATER)
 
 
-GUARDS: Sequence[Guard] = (
+GUARDS: Sequence[Guard | LedgerGuard] = (
     Enabled(),
     EpisodeState(),
     Age(),
