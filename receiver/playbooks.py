@@ -1,6 +1,7 @@
 """The playbooks in force: read as a whole, replaced as a whole or not at all.
 
-`amend serve` reads them at its start and at each reload; a set with a mistake in it is never half in force.
+`amend serve` reads them at its start and at each reload; a set in which `amend check` would find an error is never in
+force.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,26 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from receiver import settings
-from receiver.actions import ACTIONS, VERBS
-from receiver.errors import ConfigError, ConfigErrors
-from receiver.playbook import Playbook, read_all
+from receiver.errors import ConfigErrors
+from receiver.lint import Severity, lint
+from receiver.lint.setup import Setup
+from receiver.lint.setup import read as read_setup
+from receiver.playbook import Playbook
 
 
 @dataclass
 class Playbooks:
-    """The set, and the fingerprint of what it was read from."""
+    """The set, and the fingerprint of what is in force: the settings, and the files that it was read from."""
 
     by_name: Mapping[str, Playbook]
     digest: str
-
-    @classmethod
-    def read(cls, written: settings.Settings, path: Path, *, in_force: settings.Settings) -> "Playbooks":
-        """Those that amend.yml names as it is `written` now, beside the settings that the process runs on."""
-        files = settings.playbook_files(written, path.resolve().parent)
-        found = read_all(files, VERBS)
-        _refuse_targetless(found)
-        texts = [in_force.model_dump_json().encode(), *(file.read_bytes() for file in files)]
-        return cls({playbook.name: playbook for playbook in found}, settings.digest(*texts))
 
     def replace(self, other: "Playbooks") -> None:
         self.by_name, self.digest = other.by_name, other.digest
@@ -36,13 +30,21 @@ class Playbooks:
         return list(self.by_name.values())
 
 
-def _refuse_targetless(playbooks: Sequence[Playbook]) -> None:
-    """A verb that changes a workload needs one."""
-    errors = []
-    for playbook in playbooks:
-        verbs = [step.verb for step in (*playbook.steps, *playbook.on_failure) if ACTIONS[step.verb].changes_target]
-        if verbs and playbook.target == "none":
-            place, _, line = playbook.place.rpartition(":")
-            errors.append(ConfigError(place, int(line), f'"{playbook.name}" has {verbs[0]}, and no target to do it on'))
+def read(path: Path, *, in_force: settings.Settings | None = None) -> tuple[settings.Settings, Playbooks]:
+    """amend.yml as it is written now, and the playbooks that it names; ConfigError(s) where they cannot work.
+
+    `in_force` are the settings that the process runs on already.
+    """
+    setup = read_setup(path, None)
+    _refuse(setup)
+    files = settings.playbook_files(setup.settings, path.parent)
+    texts = [(in_force or setup.settings).model_dump_json().encode(), *(file.read_bytes() for file in files)]
+    by_name = {written.playbook.name: written.playbook for written in setup.playbooks}
+    return setup.settings, Playbooks(by_name, settings.digest(*texts))
+
+
+def _refuse(setup: Setup) -> None:
+    """What only may be a mistake is for `amend check` to tell."""
+    errors = [finding.mistake for finding in lint(setup) if finding.severity is Severity.ERROR]
     if errors:
         raise ConfigErrors(errors)

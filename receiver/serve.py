@@ -19,7 +19,7 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
-from receiver import logs, metrics, settings
+from receiver import logs, metrics, playbooks, settings
 from receiver.alertmanager import Alertmanager
 from receiver.audit import Kind
 from receiver.case import World
@@ -49,25 +49,25 @@ def run(path: Path) -> int:
     """Serve until a SIGTERM or SIGINT; the exit code. ConfigError(s) when it cannot start."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     configured = settings.read(path)
-    playbooks = Playbooks.read(configured, path, in_force=configured)
     logs.configure(style=configured.logging.format, level=configured.logging.level, file=configured.logging.file)
+    _, in_force = playbooks.read(path)
     listening = _bind(configured.server)
     ledger = Ledger(configured.store.url)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(path, configured, playbooks, ledger, listening))
+        return runner.run(_serve(path, configured, in_force, ledger, listening))
 
 
 async def _serve(
-    path: Path, configured: settings.Settings, playbooks: Playbooks, ledger: Ledger, listening: socket.socket
+    path: Path, configured: settings.Settings, in_force: Playbooks, ledger: Ledger, listening: socket.socket
 ) -> int:
-    return await Service(path, configured, playbooks, ledger).run(listening)
+    return await Service(path, configured, in_force, ledger).run(listening)
 
 
 class Service:
     """The parts of a receiver, put together, while it runs."""
 
-    def __init__(self, path: Path, configured: settings.Settings, playbooks: Playbooks, ledger: Ledger) -> None:
-        self.path, self.configured, self.playbooks, self.ledger = path, configured, playbooks, ledger
+    def __init__(self, path: Path, configured: settings.Settings, in_force: Playbooks, ledger: Ledger) -> None:
+        self.path, self.configured, self.playbooks, self.ledger = path, configured, in_force, ledger
         self.replica = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
         self.audit = Log(actor=f"amend/{self.replica}", key=configured.audit.key)
         self.prometheus = Prometheus(str(configured.prometheus.url)) if configured.prometheus else None
@@ -104,7 +104,7 @@ class Service:
         Playbooks count at once. Other settings need a restart, which is said.
         """
         try:
-            written, fresh = await asyncio.to_thread(self._reread)
+            written, fresh = await asyncio.to_thread(playbooks.read, self.path, in_force=self.configured)
         except (ConfigError, ConfigErrors) as error:
             metrics.RELOAD_SUCCESSFUL.set(0)
             log.error("reload refused; the old playbooks stay in force", error=str(error))
@@ -125,10 +125,6 @@ class Service:
             playbooks=sorted(fresh.by_name),
             restart_needed=restart_needed,
         )
-
-    def _reread(self) -> tuple[settings.Settings, Playbooks]:
-        written = settings.read(self.path)
-        return written, Playbooks.read(written, self.path, in_force=self.configured)
 
     async def _reload_quietly(self) -> None:
         try:

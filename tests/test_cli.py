@@ -1,5 +1,6 @@
 """The real command in a process of its own: what a person sees of it, above all when they made a mistake."""
 
+import hashlib
 import json
 import os
 import re
@@ -446,3 +447,27 @@ def test_a_seal_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     for name, why in (("nowhere", "cannot be read: No such file or directory"), ("empty", "is empty")):
         done = amend("audit", "verify", "--hmac-key-file", name, "log.jsonl", inside=tmp_path)
         assert refused(done) == [f"{name}: {why}; put the key of the log there (--hmac-key-file)"]
+
+
+def test_a_key_in_a_file_is_not_printed_and_a_second_one_takes_nothing_away(tmp_path: Path) -> None:
+    arguments = ("keys", "new", "--role", "admin", "--name", "me", "--hash-file", "me.sha256", "--key-file", "me.key")
+    done = amend(*arguments, inside=tmp_path)
+    key = (tmp_path / "me.key").read_text()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert hashlib.sha256(key.strip().encode()).hexdigest() == (tmp_path / "me.sha256").read_text().strip()
+    assert (tmp_path / "me.key").stat().st_mode & 0o077 == 0
+    (tmp_path / "me.sha256").unlink()
+    assert refused(amend(*arguments, inside=tmp_path)) == [
+        "me.key: is there already; name another file with --key-file, or delete it"
+    ]
+    assert ((tmp_path / "me.key").read_text(), (tmp_path / "me.sha256").exists()) == (key, False)
+
+
+def test_serve_refuses_what_check_calls_an_error(tmp_path: Path) -> None:
+    (tmp_path / "amend.yml").write_text(f"{SETTINGS}playbooks: [pb.yml]\n")
+    (tmp_path / "pb.yml").write_text(
+        "playbooks:\n- name: tell\n  matchers: [alertname=A]\n  steps:\n  - notify: {receiver: nobody, message: x}\n"
+    )
+    (said,) = refused(amend("serve", inside=tmp_path))
+    assert said.startswith("pb.yml:5: ")
+    assert "nobody" in said

@@ -82,7 +82,9 @@ def insist(user: User | None, role: Role) -> User:
     """The user, if the role suffices; 401 or 403 with the way out otherwise."""
     if user is None:
         raise HTTPException(
-            401, "an API key is needed: send Authorization: Bearer KEY", {"WWW-Authenticate": 'Bearer realm="amend"'}
+            401,
+            "no API key that this receiver knows was sent (Authorization: Bearer KEY; auth.api_keys in amend.yml)",
+            {"WWW-Authenticate": 'Bearer realm="amend"'},
         )
     if not user.may(role):
         raise HTTPException(403, f'the key "{user.name}" is a {user.role}; this needs the role {role}')

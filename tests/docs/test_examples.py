@@ -90,6 +90,14 @@ def test_amtool_takes_alertmanagers_configuration(block: Block, tmp_path: Path) 
     assert "SUCCESS" in amtool("check-config", tmp_path / "alertmanager.yml")
 
 
+@of("yaml", "alertmanager")
+def test_people_hear_of_alerts_as_before(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "alertmanager.yml").write_text(block.text)
+    if "- name: people" in block.text:
+        anomaly = ("routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}", "alertname=LatencyAnomaly")
+        assert amtool("config", *anomaly).splitlines()[-1] == "amend,people"
+
+
 @of("yaml", "prometheus")
 def test_promtool_takes_prometheus_configuration(block: Block, tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text(block.text)
