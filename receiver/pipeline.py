@@ -15,7 +15,7 @@ from receiver.actions import ACTIONS
 from receiver.audit import Kind
 from receiver.case import LATER, Case, World
 from receiver.conclusion import Conclusion
-from receiver.decision import Decision, Judgement
+from receiver.decision import Decision, Judgement, gives_up
 from receiver.errors import AmendError
 from receiver.execution import Execution
 from receiver.guards import TargetResolves, look_again
@@ -75,7 +75,7 @@ class Pipeline:
         decision = await self.judgement.decide(case)
         if decision.acting:
             await self._act(decision.acting, decision)
-        elif decision.refusal and case.run.wake_at and decision.refusal.reason is Reason.MAX_ATTEMPTS:
+        elif decision.refusal and gives_up(case, decision.refusal):
             await self.conclusion.on_failure(case.run, case)
 
     async def _act(self, run: Run, decision: Decision) -> None:

@@ -48,9 +48,8 @@ MOST_CONNECTIONS = 1000
 def run(path: Path) -> int:
     """Serve until a SIGTERM or SIGINT; the exit code. ConfigError(s) when it cannot start."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    configured = settings.read(path)
+    configured, in_force = playbooks.read(path)
     logs.configure(style=configured.logging.format, level=configured.logging.level, file=configured.logging.file)
-    _, in_force = playbooks.read(path)
     listening = _bind(configured.server)
     ledger = Ledger(configured.store.url)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -27,7 +27,7 @@ def check(
     output: Output = Format.SIMPLE,
 ) -> None:
     """Read playbooks and tell every mistake in them; exit 1 if there is one."""
-    from receiver.actions import ACTIONS
+    from receiver.actions import VERBS
     from receiver.errors import ConfigError, ConfigErrors
     from receiver.playbook import read_all
 
@@ -35,7 +35,7 @@ def check(
     if not paths:
         raise ConfigError(DEFAULT, None, "there is no such file here; name the playbook files")
     try:
-        found = read_all(paths, {verb: action.arguments for verb, action in ACTIONS.items()})
+        found = read_all(paths, VERBS)
     except ConfigErrors as mistakes:
         if output is not Format.JSON:
             raise
