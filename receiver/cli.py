@@ -10,8 +10,7 @@ from typing import Annotated
 
 import typer
 
-from receiver import rules_commands
-from receiver.commands import audit, keys, playbooks, runs
+from receiver.commands import audit, keys, playbooks, rules, runs
 from receiver.commands.options import SHORT_HELP, Config, Format, Output, examples
 
 CONFIG = Path("amend.yml")
@@ -29,7 +28,7 @@ app = typer.Typer(
         "amend runs list          see what was done",
     ),
 )
-app.add_typer(rules_commands.app, name="rules")
+app.add_typer(rules.app, name="rules")
 app.add_typer(playbooks.app, name="playbooks")
 app.add_typer(runs.app, name="runs")
 app.add_typer(audit.app, name="audit")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from receiver.rules_commands import app
+from receiver.commands.rules import app
 from tests.bed.parts import program
 from tests.rulegen.proof import spec
 
@@ -47,7 +47,7 @@ def test_a_bad_spec_writes_nothing_and_exits_1(tmp_path: Path) -> None:
     spec(tmp_path / "specs", "{name: load, expr: sum(x), sgma: 3}")
     result = amend_rules(tmp_path, "generate")
     assert result.exit_code == 1
-    assert 'shop.yml:4: unknown key "sgma"; did you mean "sigma"?' in result.stderr
+    assert 'shop.yml:4: unknown key "sgma"; did you mean "sigma"?' in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 

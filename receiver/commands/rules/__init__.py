@@ -1,0 +1,11 @@
+"""`amend rules …`: the commands that write, test and try detection rules, one file per command; cli.py mounts them.
+
+Each command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+from receiver.commands.options import group
+from receiver.commands.rules import generate, run_tests
+
+app = group("Write detection rules from specs, and test them.")
+app.command(epilog=generate.EXAMPLES)(generate.generate)
+app.command("test", epilog=run_tests.EXAMPLES)(run_tests.run_tests)

@@ -1,0 +1,32 @@
+"""`amend rules test`: promtool checks the generated rules and runs their unit tests."""
+
+import shutil
+import subprocess
+
+import typer
+
+from receiver.commands.options import examples
+from receiver.commands.rules.options import OUT, Out, Promtool
+
+EXAMPLES = examples("amend rules test", "amend rules test --promtool /opt/prometheus/promtool")
+
+
+def run_tests(*, out: Out = OUT, promtool: Promtool = "promtool") -> None:
+    """Check the generated rules with promtool, then run their unit tests."""
+    found = shutil.which(promtool)
+    if found is None:
+        typer.echo(
+            f'"{promtool}" is not there; it comes with Prometheus (Debian: apt install prometheus), '
+            "or name it with --promtool or $PROMTOOL",
+            err=True,
+        )
+        raise typer.Exit(2)
+    rules = sorted(str(path) for path in out.glob("*.rules.yml"))
+    tests = sorted(str(path) for path in out.glob("*.test.yml"))
+    if not rules or not tests:
+        typer.echo(f"{out}: holds no generated rules; run `amend rules generate` first", err=True)
+        raise typer.Exit(2)
+    checked = subprocess.run([found, "check", "rules", "--lint=all", "--lint-fatal", *rules], check=False)
+    tested = subprocess.run([found, "test", "rules", *tests], check=False)
+    if checked.returncode or tested.returncode:
+        raise typer.Exit(1)
