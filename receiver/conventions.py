@@ -21,9 +21,13 @@ LEARNED_MEAN: Final = "amend:learned_mean"  #: of one short block, for windows t
 LEARNED_VARIANCE: Final = "amend:learned_variance"  #: of the same block
 SETTLED: Final = "amend:settled"  #: there while a new level has lasted so long that it is learned as it is
 
+PART: Final = "amend:part_"
+"""In place of `amend:` where one detector has several bands: what each of them says by itself, with its `band`."""
+
 # ── labels ──
 ALERTNAME: Final = "alertname"
 DETECTOR: Final = "detector"
+BAND: Final = "band"  #: of several bands of one detector, the one that says this
 SEVERITY: Final = "severity"
 SERVICE: Final = "service"
 

@@ -19,11 +19,13 @@ from receiver.conventions import (
     VALUE,
     ZSCORE,
 )
-from receiver.rulegen.promql import number, series
+from receiver.rulegen import BANDS
+from receiver.rulegen.promql import number
+from receiver.rulegen.recorded import series
 from receiver.rulegen.rules import Alert, Group
 from receiver.rulegen.spec import Detector, Spec
 
-_SIDE = {"above": "above", "below": "below", "both": "away from"}
+_SIDE = {"above": " above the usual level", "below": " below the usual level", "both": " to either side"}
 
 
 def alert_group(spec: Spec, detector: Detector) -> Group:
@@ -39,7 +41,7 @@ def alert_group(spec: Spec, detector: Detector) -> Group:
                 keep_firing_for=detector.keep_firing_for,
                 labels=static_labels(spec, detector, severity),
                 annotations=annotations(spec, detector),
-                why=f"{severity}: {number(distance)} deviations {_SIDE[detector.direction]} the usual level.",
+                why=f"{severity}: a distance of {number(distance)} or more{_SIDE[detector.direction]}.",
             )
             for severity, distance in detector.severity.items()
         ),
@@ -48,7 +50,7 @@ def alert_group(spec: Spec, detector: Detector) -> Group:
 
 def outside(detector: Detector, distance: float) -> str:
     """`amend:zscore` is further out than that. The sign stays, so that `$value` is the signed z-score."""
-    zscore, far = series(ZSCORE, detector.name), number(distance)
+    zscore, far = series(ZSCORE, detector), number(distance)
     above, below = f"{zscore} > {far}", f"{zscore} < -{far}"
     return {"above": above, "below": below, "both": f"{above}\nor\n{below}"}[detector.direction]
 
@@ -80,11 +82,12 @@ def with_words(
     """All annotations around the numbers; these and the labels are templates in a rule, plain text in its test."""
     whose = ", ".join(f"{name} {value}" for name, value in labels.items())
     unit = f" {detector.unit}" if detector.unit else ""
+    band = BANDS[detector.band]
     return {
         # A static sentence, as Prometheus' conventions ask: people group and search by it.
-        SUMMARY: f"{detector.description} is {_SIDE[detector.direction]} its usual level",
+        SUMMARY: f"{detector.description} {band.summary(detector)}",
         DESCRIPTION: f"{detector.description}{f' of {whose}' if whose else ''} is {numbers['value']}{unit}, usually"
-        f" {numbers['mean']}{unit}; that is {numbers['z_score']} standard deviations away.",
+        f" {numbers['mean']}{unit}; {band.distance(detector, numbers['z_score'])}.",
         **numbers,
         **({RUNBOOK_URL: detector.runbook_url} if detector.runbook_url else {}),
         DASHBOARD_URL: f"{spec.grafana_url}/d/{dashboard_uid(spec)}{_narrowed(labels)}",

@@ -41,8 +41,11 @@ def _in_spec(spec: Spec) -> Iterator[ConfigError]:
 
 
 def _of_band(detector: Detector) -> Iterator[tuple[str, str]]:
-    if detector.band not in BANDS:
-        yield "band", f'unknown band "{detector.band}"{did_you_mean(detector.band, list(BANDS))}'
+    unknown = [band for band in (detector.any_of or (detector.band,)) if band not in BANDS]
+    for band in unknown:
+        yield "band", f'unknown band "{band}"{did_you_mean(band, list(BANDS))}'
+    if not unknown:
+        yield from BANDS[detector.band].mistakes(detector)
 
 
 def _of_expressions(detector: Detector) -> Iterator[tuple[str, str]]:
@@ -91,9 +94,6 @@ def _of_times(detector: Detector) -> Iterator[tuple[str, str]]:
     if detector.window < needed:
         few = f"a window of {window} with a sample every {interval} can miss min_samples after a gap"
         yield "window", f"{few}; make it at least {format_duration(needed)}, or lower min_samples"
-    if detector.hold > detector.window / 8:
-        late = f"`for` is {format_duration(detector.hold)}, more than an eighth of the window of {window}"
-        yield "for", f"{late}: the band would learn the fault first; lengthen the window or shorten `for`"
 
 
 def _names_used_twice(specs: Sequence[Spec]) -> Iterator[ConfigError]:

@@ -10,64 +10,59 @@ from datetime import timedelta
 from statistics import fmean, pvariance
 
 from receiver.conventions import BAND_MEAN, BAND_STDDEV, SAMPLES, SCORE, VALUE, ZSCORE
-from receiver.rulegen.promql import given, over_block, series
-from receiver.rulegen.rules import Group
+from receiver.rulegen.band import Band, Numbers
+from receiver.rulegen.promql import given, over_block
+from receiver.rulegen.recorded import recorded, series
+from receiver.rulegen.rules import Record
 from receiver.rulegen.spec import Detector
-from receiver.rulegen.watched import edge_records, only_if_records, recorded, value_record, zscore_record
+from receiver.rulegen.watched import edge_records, zscore_record
 
 
-class Classic:
+class Classic(Band):
     """mean ± sigma standard deviations of the window that ends now."""
 
     forgives_small = False
 
-    def groups(self, detector: Detector) -> list[Group]:
-        value, samples = series(VALUE, detector.name), series(SAMPLES, detector.name)
-        distance = f"abs({series(ZSCORE, detector.name)})"
+    def rules(self, detector: Detector) -> list[Record]:
+        value, samples = series(VALUE, detector), series(SAMPLES, detector)
+        distance = f"abs({series(ZSCORE, detector)})"
         # A second less than the window: 20 samples at 30 s on every Prometheus, where [10m] holds 21 on Prometheus 2.
         mean, deviation, count = (
             over_block(function, value, detector.window)
             for function in ("avg_over_time", "stddev_over_time", "count_over_time")
         )
         return [
-            Group(
-                name=f"{detector.name}:band",
-                interval=detector.interval,
-                why=f"{detector.description}, judged as textbooks do.",
-                rules=(
-                    value_record(detector),
-                    *only_if_records(detector),
-                    recorded(detector, SAMPLES, count, "How many samples the window holds."),
-                    recorded(
-                        detector,
-                        BAND_MEAN,
-                        given(mean, f"{samples} >= {detector.min_samples}"),
-                        "Their mean, with the value that is judged among them.",
-                    ),
-                    recorded(
-                        detector,
-                        BAND_STDDEV,
-                        f"{deviation} > 0",
-                        "Their deviation; a series without any is not judged, for 0/0 is no number.",
-                    ),
-                    *edge_records(detector),
-                    zscore_record(detector),
-                    recorded(
-                        detector,
-                        SCORE,
-                        f"clamp_max(0.5 + {distance} / 10, 1)",
-                        "The textbook's confidence.",
-                    ),
-                ),
-            )
+            recorded(detector, SAMPLES, count, "How many samples the window holds."),
+            recorded(
+                detector,
+                BAND_MEAN,
+                given(mean, f"{samples} >= {detector.min_samples}"),
+                "Their mean, with the value that is judged among them.",
+            ),
+            recorded(
+                detector,
+                BAND_STDDEV,
+                f"{deviation} > 0",
+                "Their deviation; a series without any is not judged, for 0/0 is no number.",
+            ),
+            *edge_records(detector),
+            zscore_record(detector),
+            recorded(detector, SCORE, f"clamp_max(0.5 + {distance} / 10, 1)", "The textbook's confidence."),
         ]
 
-    def offset(self, _: Detector, /) -> timedelta:
-        return timedelta()
+    def looks_back(self, detector: Detector) -> timedelta:
+        return detector.window
 
-    def score(self, _: Detector, distance: float, /) -> float:
-        return min(0.5 + distance / 10, 1)
+    def distance(self, _: Detector, /, z_score: str) -> str:
+        return f"that is {z_score} standard deviations away"
 
-    def usual(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> tuple[float, float]:
+    def warmup(self, detector: Detector, every: timedelta) -> timedelta:
+        return detector.min_samples * every
+
+    def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:
         window = values[-math.ceil(detector.window / every) :]
-        return fmean(window), math.sqrt(pvariance(window))
+        mean, deviation = fmean(window), math.sqrt(pvariance(window))
+        return Numbers(mean, deviation, (values[-1] - mean) / deviation)
+
+    def score(self, _: Detector, /, distance: float) -> float:
+        return min(0.5 + distance / 10, 1)

@@ -24,6 +24,8 @@ class Preset:
     #: deviation of its own to judge by. Watch an availability near 1 by its error ratio, or set this lower.
     relative: float = 0.01
     absolute: float = 1e-9  #: only so that a series that is always 0 divides by something
+    season: tuple[timedelta, ...] = (timedelta(days=1), timedelta(weeks=1))
+    horizon: timedelta = timedelta(hours=1)
 
 
 PRESETS: Final[Mapping[str, Preset]] = {

@@ -7,18 +7,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from textwrap import indent
 
-from receiver import labels
-from receiver.conventions import DETECTOR
 from receiver.durations import format_duration
 
 #: Ranges are closed on both sides in Prometheus 2 and open on the left in 3. A range one second short of a
 #: block holds the same samples in both, and no sample stands in two blocks.
 SECOND = timedelta(seconds=1)
-
-
-def series(metric: str, detector: str) -> str:
-    """One of the series that we record for a detector."""
-    return labels.selector(metric, {DETECTOR: detector})
 
 
 def over(function: str, selector: str, window: timedelta, *, offset: timedelta = timedelta()) -> str:

@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from textwrap import indent
+from typing import Final
 
-from receiver.conventions import BAND_MEAN, ONLY_IF, VALUE, ZSCORE
+from receiver.conventions import BAND_MEAN, DETECTOR, ONLY_IF, VALUE, ZSCORE
 from receiver.durations import format_duration
+from receiver.labels import selector
 from receiver.rulegen import BANDS
 from receiver.rulegen.alerts import static_labels, with_words
+from receiver.rulegen.band import Numbers
 from receiver.rulegen.expressions import parse, speaks_alone
 from receiver.rulegen.promql import number
 from receiver.rulegen.rules import Group, folded, quoted
 from receiver.rulegen.spec import Detector, Spec
 from receiver.rulegen.watched import judged_on
 
-LEVEL = 100.0  #: the usual level of every test
+BLOCKS: Final = 288  #: samples of a window in a test, unless it is evaluated more seldom: enough for every band
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +91,10 @@ def _excuse(detector: Detector) -> str:
 
 
 def tick_of(spec: Spec) -> timedelta:
-    """promtool evaluates all groups of a file alike: often enough for each of them."""
-    seconds = math.gcd(*(round(detector.interval.total_seconds()) for detector in spec.detectors))
-    return timedelta(seconds=seconds)
+    """promtool evaluates all groups of a file alike: as seldom as their windows bear, for the sake of time."""
+    common = timedelta(seconds=math.gcd(*(round(each.interval.total_seconds()) for each in spec.detectors)))
+    longest = min(each.window / max(BLOCKS, 2 * each.min_samples) for each in spec.detectors)
+    return max(common, longest // common * common)
 
 
 class _Timeline:
@@ -99,16 +103,27 @@ class _Timeline:
     def __init__(self, spec: Spec, detector: Detector, tick: timedelta) -> None:
         self.spec, self.detector, self.tick = spec, detector, tick
         self.band = BANDS[detector.band]
+        self.level = self.band.level(detector)
         # A deviation that the detector's floors leave alone, and tiers below 1 do not reach.
-        self.small = max(detector.absolute, detector.relative * LEVEL)
-        self.wobble = max(1.0, self.small, self.small / min(detector.severity.values()))
+        self.small = max(detector.absolute, detector.relative * abs(self.level))
+        self.wobble = max(abs(self.level) / 100, self.small, self.small / min(detector.severity.values()))
         self.sign = -1 if detector.direction == "below" else 1
-        self.high = LEVEL + self.sign * 5 * self.wobble * max(detector.severity.values())
         self.hold = math.ceil(detector.hold / tick)
-        self.away = self.band.offset(detector) // tick
         half = max(1, detector.min_samples // 8)  # quick enough for the very first band to know both sides
-        wave = [LEVEL - self.wobble] * half + [LEVEL + self.wobble] * half
-        self.quiet = wave * (math.ceil((self.away + detector.min_samples) / len(wave)) + 1)
+        wave = [self.level - self.wobble] * half + [self.level + self.wobble] * half
+        self.quiet = wave * (math.ceil(self.band.warmup(detector, tick) / tick / len(wave)) + 1)
+        self.high = self._far_out()
+
+    def _far_out(self) -> float:
+        """A value that is safely beyond the highest tier, from its first sample until the alert fires."""
+        highest = max(self.detector.severity.values())
+        high = self.level + self.sign * 5 * self.wobble * highest
+        # Not without end: the textbook's distance cannot grow beyond a few deviations.
+        for _ in range(16):
+            if min(abs(self._numbers(high, lasted).z_score) for lasted in (1, self.hold + 1)) > 1.2 * highest:
+                break
+            high += high - self.level
+        return high
 
     def spike(self) -> _Case:
         start = len(self.quiet)
@@ -116,7 +131,7 @@ class _Timeline:
         after = firing + 2 + math.ceil(self.detector.keep_firing_for / self.tick)
         pending = [_Check(at=firing - 1, exists=ZSCORE)] if self.hold else []
         return self._case(
-            values=[*self.quiet, *[self.high] * (self.hold + 1), *[LEVEL] * (after - firing)],
+            values=[*self.quiet, *[self.high] * (self.hold + 1), *[self.level] * (after - firing)],
             judged=after + 1,
             checks=[
                 _Check(at=start - 1, exists=ZSCORE),
@@ -128,15 +143,17 @@ class _Timeline:
 
     def cold(self) -> _Case:
         end = self.hold + 3
-        return self._case(values=[LEVEL, *[self.high] * end], judged=end + 1, checks=[_Check(at=end, missing=ZSCORE)])
+        return self._case(
+            values=[self.level, *[self.high] * end], judged=end + 1, checks=[_Check(at=end, missing=ZSCORE)]
+        )
 
     def flat(self) -> _Case:
         """A series without any deviation of its own, and then a difference too small to matter."""
         start = len(self.quiet)
         end = start + self.hold + 1
-        near = LEVEL + self.sign * 0.9 * self.small
+        near = self.level + self.sign * 0.9 * self.small
         return self._case(
-            values=[*[LEVEL] * start, *[near] * (end - start + 1)],
+            values=[*[self.level] * start, *[near] * (end - start + 1)],
             judged=end + 1,
             checks=[_Check(at=start - 1, exists=ZSCORE), _Check(at=end, exists=ZSCORE)],
         )
@@ -155,17 +172,19 @@ class _Timeline:
             spec=self.spec, detector=self.detector, tick=self.tick, values=values, judged=judged, checks=checks
         )
 
+    def _numbers(self, value: float, lasted: int) -> Numbers:
+        """What is said of a value that came after the quiet and was seen so often."""
+        return self.band.numbers(self.detector, [*self.quiet, *[value] * lasted], every=self.tick)
+
     def _annotations(self, value: float, at: int) -> Mapping[str, str]:
-        fed = [*self.quiet, *[value] * (at + 1 - len(self.quiet))]
-        mean, stddev = self.band.usual(self.detector, fed, every=self.tick)
-        z_score = (value - mean) / stddev
+        said = self._numbers(value, at + 1 - len(self.quiet))
         numbers = {
             "value": value,
-            "mean": mean,
-            "stddev": stddev,
-            "z_score": z_score,
-            "score": self.band.score(self.detector, abs(z_score)),
-            "deviation_percent": 100 * (value - mean) / abs(mean),
+            "mean": said.mean,
+            "stddev": said.stddev,
+            "z_score": said.z_score,
+            "score": self.band.score(self.detector, abs(said.z_score)),
+            "deviation_percent": 100 * (value - said.mean) / abs(said.mean),
         }
         words = {name: f"{each:.4g}" for name, each in numbers.items()}
         return with_words(self.spec, self.detector, words, _labels(self.detector))
@@ -218,8 +237,7 @@ def _input(metric: str, detector: Detector, labels: Iterable[str], values: str) 
 
 def _fed(metric: str, detector: Detector, labels: Iterable[str]) -> str:
     known = _labels(detector)
-    own = "".join(f',{label}="{known[label]}"' for label in labels)
-    return f'{metric}{{detector="{detector.name}"{own}}}'
+    return selector(metric, {DETECTOR: detector.name, **{label: known[label] for label in labels}})
 
 
 def _alert_check(case: _Case, check: _Check) -> str:

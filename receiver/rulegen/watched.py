@@ -3,20 +3,33 @@
 The bands call these, so that a value is the same thing whatever judges it.
 """
 
+from collections.abc import Iterable
+
 from receiver.conventions import (
     BAND_LOWER,
     BAND_MEAN,
     BAND_STDDEV,
     BAND_UPPER,
-    DETECTOR,
     ONLY_IF,
+    SCORE,
     VALUE,
     ZSCORE,
 )
 from receiver.rulegen.expressions import labels_of, parse
-from receiver.rulegen.promql import enclosed, given, number, real, series
-from receiver.rulegen.rules import Record
+from receiver.rulegen.promql import enclosed, given, number, real
+from receiver.rulegen.recorded import group_name, recorded, series
+from receiver.rulegen.rules import Group, Record
 from receiver.rulegen.spec import Detector
+
+
+def watch_group(detector: Detector, band: Iterable[Record]) -> Group:
+    """The group that watches: the value, whether it is judged, and what its band makes of it."""
+    return Group(
+        name=group_name(detector, "band"),
+        interval=detector.interval,
+        why=f"{detector.description}: what it is, what is usual, and how far apart they are.",
+        rules=(value_record(detector), *only_if_records(detector), *band),
+    )
 
 
 def value_record(detector: Detector) -> Record:
@@ -57,11 +70,11 @@ def judged_on(detector: Detector) -> list[str]:
 def judged(detector: Detector, expression: str) -> str:
     if detector.only_if is None:
         return expression
-    return given(expression, series(ONLY_IF, detector.name), on=judged_on(detector))
+    return given(expression, series(ONLY_IF, detector), on=judged_on(detector))
 
 
 def edge_records(detector: Detector) -> list[Record]:
-    mean, stddev = series(BAND_MEAN, detector.name), series(BAND_STDDEV, detector.name)
+    mean, stddev = series(BAND_MEAN, detector), series(BAND_STDDEV, detector)
     width = f"{number(detector.sigma)} * {stddev}"
     return [
         recorded(detector, BAND_UPPER, f"{mean} + {width}", "The band's upper edge."),
@@ -70,12 +83,18 @@ def edge_records(detector: Detector) -> list[Record]:
 
 
 def zscore_record(detector: Detector) -> Record:
-    value, mean = series(VALUE, detector.name), series(BAND_MEAN, detector.name)
-    distance = f"({value} - {mean})\n/\n{series(BAND_STDDEV, detector.name)}"
+    value, mean = series(VALUE, detector), series(BAND_MEAN, detector)
+    distance = f"({value} - {mean})\n/\n{series(BAND_STDDEV, detector)}"
     return recorded(
         detector, ZSCORE, judged(detector, distance), "The distance from the usual level in deviations, signed."
     )
 
 
-def recorded(detector: Detector, metric: str, expr: str, why: str) -> Record:
-    return Record(record=metric, expr=expr, labels={DETECTOR: detector.name}, why=why)
+def score_record(detector: Detector) -> Record:
+    distance = f"abs({series(ZSCORE, detector)})"
+    return recorded(
+        detector,
+        SCORE,
+        f"{distance} / ({distance} + {number(detector.sigma)})",
+        "The same between 0 and 1, and 0.5 at the band's edge.",
+    )

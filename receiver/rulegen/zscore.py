@@ -5,7 +5,7 @@ while it is young, nor keeps crying over a level that came to stay.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from statistics import fmean, pvariance
 from typing import Final
@@ -22,18 +22,17 @@ from receiver.conventions import (
     SCORE,
     SETTLED,
     VALUE,
-    ZSCORE,
 )
 from receiver.durations import format_duration
-from receiver.rulegen.promql import SECOND, either, enclosed, given, number, over, over_block, series, unless
+from receiver.rulegen.band import Band, Numbers
+from receiver.rulegen.promql import SECOND, either, enclosed, given, number, over, over_block, unless
+from receiver.rulegen.recorded import group_name, recorded, series
 from receiver.rulegen.rules import Group, Record
 from receiver.rulegen.spec import Detector
 from receiver.rulegen.watched import (
     edge_records,
     judged,
-    only_if_records,
-    recorded,
-    value_record,
+    score_record,
     zscore_record,
 )
 
@@ -52,45 +51,47 @@ PAYS: Final = 6
 _BLOCK_SIZES: Final = tuple(timedelta(minutes=each) for each in (5, 10, 15, 20, 30, 60, 120, 240))
 
 
-class ZScore:
+class ZScore(Band):
     """mean ± sigma standard deviations of the window before."""
 
-    forgives_small = True
-
-    def groups(self, detector: Detector) -> list[Group]:
+    def rules(self, detector: Detector) -> list[Record]:
         block = block_of(detector)
-        memory = _memory(detector, block) if block else []
-        recent = [] if block else [_samples(detector), _settled(detector)]
-        watch = Group(
-            name=f"{detector.name}:band",
-            interval=detector.interval,
-            why=f"{detector.description}: what it is, what is usual, and how far apart they are.",
-            rules=(
-                value_record(detector),
-                *only_if_records(detector),
-                *recent,
-                _mean(detector, block),
-                _stddev(detector, block),
-                *edge_records(detector),
-                zscore_record(detector),
-                _score(detector),
-                _learned(detector, block),
-            ),
-        )
-        return [watch, *memory]
+        return [
+            *([] if block else [_samples(detector), _settled(detector)]),
+            _mean(detector, block),
+            _stddev(detector, block),
+            *edge_records(detector),
+            zscore_record(detector),
+            score_record(detector),
+            _learned(detector, block),
+        ]
 
-    def offset(self, detector: Detector, /) -> timedelta:
-        return offset_of(detector)
+    def memory(self, detector: Detector, /) -> list[Group]:
+        block = block_of(detector)
+        return [_memory(detector, block)] if block else []
 
-    def score(self, detector: Detector, distance: float, /) -> float:
-        return distance / (distance + detector.sigma)
+    def looks_back(self, detector: Detector) -> timedelta:
+        return detector.window + offset_of(detector)
 
-    def usual(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> tuple[float, float]:
+    def mistakes(self, detector: Detector, /) -> Iterator[tuple[str, str]]:
+        if detector.hold > detector.window / 8:
+            late = f"`for` is {format_duration(detector.hold)}, more than an eighth of the window of"
+            late += f" {format_duration(detector.window)}"
+            yield "for", f"{late}: the band would learn the fault first; lengthen the window or shorten `for`"
+
+    def distance(self, _: Detector, /, z_score: str) -> str:
+        return f"that is {z_score} standard deviations away"
+
+    def warmup(self, detector: Detector, every: timedelta) -> timedelta:
+        return offset_of(detector) + detector.min_samples * every
+
+    def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:
         """Mean and deviation of what is far enough from now to be learned."""
-        learned = values[: len(values) - offset_of(detector) // every]
+        learned = values[: len(values) - math.ceil(offset_of(detector) / every)]
         mean, deviation = _moments(detector, learned, every)
         nearest = min(detector.severity.values())
-        return mean, max(deviation, detector.absolute / nearest, abs(mean) * detector.relative / nearest)
+        stddev = max(deviation, detector.absolute / nearest, abs(mean) * detector.relative / nearest)
+        return Numbers(mean, stddev, (values[-1] - mean) / stddev)
 
 
 def _moments(detector: Detector, learned: Sequence[float], every: timedelta) -> tuple[float, float]:
@@ -116,49 +117,47 @@ def offset_of(detector: Detector) -> timedelta:
     return detector.interval * math.ceil(wanted / detector.interval)
 
 
-def _memory(detector: Detector, block: timedelta) -> list[Group]:
-    learned = series(LEARNED, detector.name)
+def _memory(detector: Detector, block: timedelta) -> Group:
+    learned = series(LEARNED, detector)
     length = format_duration(block)
-    return [
-        Group(
-            name=f"{detector.name}:memory",
-            interval=block,
-            why=f"What the band remembers of {detector.name}: mean and variance of blocks of {length}, so that"
-            f" {format_duration(detector.window)} are read from a few hundred samples.",
-            rules=(
-                recorded(
-                    detector,
-                    LEARNED_MEAN,
-                    over_block("avg_over_time", learned, block),
-                    f"The mean of the last {length}; a second less, so that Prometheus 2, whose ranges are closed"
-                    " on both sides, puts no sample into two blocks.",
-                ),
-                recorded(
-                    detector,
-                    LEARNED_VARIANCE,
-                    over_block("stdvar_over_time", learned, block),
-                    "The variance inside the same block. With the means it gives the variance of all samples, and"
-                    " unlike a sum of squares it keeps its digits when the mean is large.",
-                ),
-                _samples(detector),
-                _settled(detector),
+    return Group(
+        name=group_name(detector, "memory"),
+        interval=block,
+        why=f"What the band remembers of {detector.name}: mean and variance of blocks of {length}, so that"
+        f" {format_duration(detector.window)} are read from a few hundred samples.",
+        rules=(
+            recorded(
+                detector,
+                LEARNED_MEAN,
+                over_block("avg_over_time", learned, block),
+                f"The mean of the last {length}; a second less, so that Prometheus 2, whose ranges are closed"
+                " on both sides, puts no sample into two blocks.",
             ),
-        )
-    ]
+            recorded(
+                detector,
+                LEARNED_VARIANCE,
+                over_block("stdvar_over_time", learned, block),
+                "The variance inside the same block. With the means it gives the variance of all samples, and"
+                " unlike a sum of squares it keeps its digits when the mean is large.",
+            ),
+            _samples(detector),
+            _settled(detector),
+        ),
+    )
 
 
 def _samples(detector: Detector) -> Record:
     return recorded(
         detector,
         SAMPLES,
-        over("count_over_time", series(LEARNED, detector.name), detector.window, offset=offset_of(detector)),
+        over("count_over_time", series(LEARNED, detector), detector.window, offset=offset_of(detector)),
         f"How much the band knows: with fewer than {detector.min_samples} samples it judges nothing.",
     )
 
 
 def _settled(detector: Detector) -> Record:
     patience = detector.window / PATIENCE
-    score = series(SCORE, detector.name)
+    score = series(SCORE, detector)
     return recorded(
         detector,
         SETTLED,
@@ -169,8 +168,8 @@ def _settled(detector: Detector) -> Record:
 
 
 def _mean(detector: Detector, block: timedelta | None) -> Record:
-    samples = series(SAMPLES, detector.name)
-    source = series(LEARNED_MEAN if block else LEARNED, detector.name)
+    samples = series(SAMPLES, detector)
+    source = series(LEARNED_MEAN if block else LEARNED, detector)
     offset = offset_of(detector)
     return recorded(
         detector,
@@ -185,7 +184,7 @@ def _mean(detector: Detector, block: timedelta | None) -> Record:
 
 def _stddev(detector: Detector, block: timedelta | None) -> Record:
     def past(function: str, metric: str) -> str:
-        return over(function, series(metric, detector.name), detector.window, offset=offset_of(detector))
+        return over(function, series(metric, detector), detector.window, offset=offset_of(detector))
 
     if block:
         within, between = past("avg_over_time", LEARNED_VARIANCE), past("stdvar_over_time", LEARNED_MEAN)
@@ -193,7 +192,7 @@ def _stddev(detector: Detector, block: timedelta | None) -> Record:
     else:
         measured = past("stddev_over_time", LEARNED)
     nearest = number(min(detector.severity.values()))
-    mean = series(BAND_MEAN, detector.name)
+    mean = series(BAND_MEAN, detector)
     measured = f"clamp_min(\n  {measured},\n  {number(detector.absolute)} / {nearest}\n)"
     floor = f"abs({mean}) * {number(detector.relative)} / {nearest}"
     return recorded(
@@ -206,19 +205,9 @@ def _stddev(detector: Detector, block: timedelta | None) -> Record:
     )
 
 
-def _score(detector: Detector) -> Record:
-    distance = f"abs({series(ZSCORE, detector.name)})"
-    return recorded(
-        detector,
-        SCORE,
-        f"{distance} / ({distance} + {number(detector.sigma)})",
-        "The same between 0 and 1, and 0.5 at the band's edge.",
-    )
-
-
 def _learned(detector: Detector, block: timedelta | None) -> Record:
-    value, settled = series(VALUE, detector.name), series(SETTLED, detector.name)
-    mean, upper, lower = (series(each, detector.name) for each in (BAND_MEAN, BAND_UPPER, BAND_LOWER))
+    value, settled = series(VALUE, detector), series(SETTLED, detector)
+    mean, upper, lower = (series(each, detector) for each in (BAND_MEAN, BAND_UPPER, BAND_LOWER))
     cut = enclosed(either(f"{CUT} * {upper} - {mean} < {value}", f"{CUT} * {lower} - {mean} > {value}"))
     expression = either(enclosed(unless(cut, _latest(settled, block))), value)
     if detector.only_if is not None:

@@ -1,0 +1,80 @@
+"""What a detector's `band` names: how the usual is told from the unusual. One file per band; __init__ lists them.
+
+generate.py asks a band for its rules, promtests.py for what a unit test may expect of them, checks.py for mistakes in
+the keys that it reads.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from receiver.rulegen.rules import Group, Record
+from receiver.rulegen.spec import Detector
+from receiver.rulegen.watched import watch_group
+
+_SIDE = {"above": "above", "below": "below", "both": "away from"}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a band says of a value."""
+
+    mean: float  #: the usual level: the band's centre
+    stddev: float  #: the band's scale
+    z_score: float  #: the signed distance in units of the scale
+
+
+class Band(Protocol):
+    """One way to judge. What all bands have in common stands here as a default."""
+
+    forgives_small: bool = True
+    """Whether differences below `min_deviation` are left alone."""
+
+    def rules(self, detector: Detector) -> list[Record]:
+        """What is evaluated after `amend:value` each time, down to `amend:zscore` and `amend:score`."""
+        ...
+
+    def memory(self, _: Detector, /) -> list[Group]:
+        """Slower groups that condense the past for them."""
+        return []
+
+    def groups(self, detector: Detector) -> list[Group]:
+        """All recording rules of a detector."""
+        return [watch_group(detector, self.rules(detector)), *self.memory(detector)]
+
+    def looks_back(self, detector: Detector) -> timedelta:
+        """The age of the oldest sample that a judgement rests on."""
+        ...
+
+    def mistakes(self, _: Detector, /) -> Iterator[tuple[str, str]]:
+        """Keys of the spec that this band cannot work with, and why."""
+        yield from ()
+
+    # ── what people read ──
+
+    def summary(self, detector: Detector) -> str:
+        """What an alert says of its signal: "… is above its usual level"."""
+        return f"is {_SIDE[detector.direction]} its usual level"
+
+    def distance(self, detector: Detector, /, z_score: str) -> str:
+        """A z-score in words."""
+        return f"its distance is {z_score}, and the band ends at {detector.sigma:g}"
+
+    # ── what a unit test may expect ──
+
+    def warmup(self, detector: Detector, every: timedelta) -> timedelta:
+        """How long a new series with a sample as often as that is not judged, at most."""
+        ...
+
+    def level(self, _: Detector, /) -> float:
+        """A usual level that is nothing to worry about."""
+        return 100.0
+
+    def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:
+        """What is said of the last of these values."""
+        ...
+
+    def score(self, detector: Detector, /, distance: float) -> float:
+        """`amend:score` at that distance."""
+        return distance / (distance + detector.sigma)
