@@ -3,13 +3,24 @@
 The stage draws one for each part that listens.
 """
 
+import random
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from itertools import islice
+
+PORTS = range(10_000, 32_000)
+"""Below those that Linux gives out by itself: what is drawn here is nobody's until its part listens."""
 
 
 def free(count: int) -> list[str]:
     """So many different addresses that nobody listens on."""
-    with ExitStack() as held:
-        # All held until all are drawn: a port given back at once might be drawn again.
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    return list(islice(_free(), count))
+
+
+def _free() -> Iterator[str]:
+    for port in random.sample(PORTS, len(PORTS)):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue  # somebody listens there
+        yield f"127.0.0.1:{port}"
