@@ -9,6 +9,6 @@ import sys
 from shop.addresses import PORT
 
 if __name__ == "__main__":
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=2)
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=8)
     connection.request("GET", "/health")
     sys.exit(connection.getresponse().status != http.HTTPStatus.OK)

@@ -44,7 +44,7 @@ def main() -> int:
 
 def _tell(on_stage: Stage, scenario: Scenario, *, narrator: Narrator) -> None:
     loop = Loop(on_stage, scenario)
-    ready = Link("ready", "a quiet shop and a band for it", 60, loop.ready)
+    ready = Link("ready", "a quiet shop and a band for it", loop.ready)
     narrator.tell(ready.name, _close(ready, on_stage))
     narrator.begin()
     scenario.strike(on_stage.client, on_stage.engine)
@@ -66,7 +66,7 @@ def _close(link: Link, on_stage: Stage) -> str:
         if text is not None:
             return text
         if time.monotonic() > deadline:
-            raise Broken(f'"{link.name}" did not close: waited {link.within:.0f} s for {link.what}')
+            raise Broken(f'"{link.name}" did not close: waited {link.within} s for {link.what}')
         time.sleep(GLANCE)
 
 

@@ -34,7 +34,7 @@ def shop_open(client: Client, *, image: str, port: int) -> Iterator[None]:
         client.networks.create(NETWORK, labels={"com.docker.compose.project": PROJECT})
         for service in SERVICES:
             start(client, service, number=1, image=image, port=port)
-        wait_until(lambda: all(map(_healthy, shop(client))), what="the shop to be healthy", within=30)
+        wait_until(lambda: all(map(_healthy, shop(client))), what="the shop to be healthy")
         start(client, "load", number=1, image=image, port=port)
         yield
     finally:
@@ -108,8 +108,8 @@ def _config(service: str, *, image: str, port: int) -> dict[str, Any]:
         "Healthcheck": {
             "Test": ["CMD", "python3", "-m", "shop.health"],
             "Interval": 2 * SECOND,
-            "Timeout": 2 * SECOND,
-            "StartPeriod": 10 * SECOND,
+            "Timeout": 10 * SECOND,
+            "StartPeriod": 60 * SECOND,
             "Retries": 3,
         },
     }

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import docker
 from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 from story import image
-from story.part import Broken, running, wait_until
+from story.part import PATIENCE, Broken, running, wait_until
 from story.parts import DEMO
 
 IMAGE = "amend-demo/shop:1.0.0"
@@ -52,7 +53,7 @@ def processes(root: Path) -> Iterator[Engine]:
             part.check()
             return at.exists()
 
-        wait_until(listening, what="the engine's socket", within=15)
+        wait_until(listening, what="the engine's socket")
         yield Engine("child processes behind the Docker API", f"unix://{at}", IMAGE, port)
 
 
@@ -72,7 +73,7 @@ def containers(root: Path, *, base: str | None) -> Iterator[Engine]:
 
 @contextmanager
 def _with_image(url: str, *, base: str | None) -> Iterator[Engine]:
-    with closing(docker.DockerClient(base_url=url, version="auto", timeout=120)) as client:
+    with closing(docker.DockerClient(base_url=url, version="auto", timeout=PATIENCE)) as client:
         image.make(client, IMAGE, base=base)
         try:
             yield Engine(f"containers of Docker Engine {_version(url)}", url, IMAGE, PORT)
@@ -105,13 +106,13 @@ def _own(root: Path) -> Iterator[str]:
     ]
     try:
         # Asked to end, even when we die without a word, so that it stops containerd and its containers first.
-        with running("dockerd", argv, logs=root, grace=30, orphaned=signal.SIGTERM) as part:
+        with running("dockerd", argv, logs=root, grace=60, orphaned=signal.SIGTERM) as part:
 
             def answering() -> bool:
                 part.check()
                 return bool(_version(url))
 
-            wait_until(answering, what="dockerd", within=60)
+            wait_until(answering, what="dockerd")
             yield url
     finally:
         _unmount_below(root)
@@ -120,10 +121,10 @@ def _own(root: Path) -> Iterator[str]:
 def _version(url: str) -> str:
     """Empty when no engine answers there."""
     try:
-        with closing(docker.DockerClient(base_url=url, version="auto", timeout=5)) as client:
+        with closing(docker.DockerClient(base_url=url, version="auto", timeout=30)) as client:
             version: str = client.version()["Version"]
             return version
-    except DockerException:
+    except (DockerException, RequestException):
         return ""
 
 

@@ -5,7 +5,6 @@ metrics repeat what the shop has just measured; the recorded ones are Prometheus
 """
 
 import random
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from story.part import Broken
+from story.part import PATIENCE, Broken, finished
 
 LENGTH = timedelta(minutes=40)  # the window of the specs, and what its offset and its first rates need
 STEP = 5  # seconds between two raw samples: rates take any spacing
@@ -41,7 +40,7 @@ class Sample:
 def observe(url: str, *, seconds: float, labels: Mapping[str, str]) -> list[Sample]:
     """What one service's series are now; counters as their growth in a second."""
     try:
-        metrics = httpx.get(f"{url}/metrics", trust_env=False).raise_for_status().text
+        metrics = httpx.get(f"{url}/metrics", timeout=PATIENCE, trust_env=False).raise_for_status().text
     except httpx.HTTPError as error:
         raise Broken(f"{url}/metrics cannot be read ({error}); containers must be reachable from here") from error
     samples = []
@@ -117,7 +116,7 @@ class Past:
 
     def _create_blocks(self, *arguments: str) -> None:
         argv = [self.promtool, "tsdb", "create-blocks-from", *arguments]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        done = finished(argv, what="promtool to fill in history")
         if done.returncode:
             raise Broken(f"promtool tsdb create-blocks-from {arguments[0]} failed:\n{done.stderr.strip()}")
 
@@ -125,7 +124,8 @@ class Past:
 def _recorded(prometheus: str) -> set[tuple[str, str]]:
     """Which recorded series there are, by name and detector."""
     query = 'group by (__name__, detector) (last_over_time({detector!=""}[1h]))'
-    answer = httpx.get(f"http://{prometheus}/api/v1/query", params={"query": query}, trust_env=False).raise_for_status()
+    url = f"http://{prometheus}/api/v1/query"
+    answer = httpx.get(url, params={"query": query}, timeout=PATIENCE, trust_env=False).raise_for_status()
     found = answer.json()["data"]["result"]
     return {(each["metric"]["__name__"], each["metric"]["detector"]) for each in found}
 

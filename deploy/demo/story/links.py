@@ -3,7 +3,6 @@
 The story asks for one after the other. A link answers in words once it has been observed, and with None until then.
 """
 
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +11,12 @@ from typing import Any
 import httpx
 
 from story import compose
-from story.part import Broken
+from story.part import PATIENCE, Broken, finished
 from story.parts import AMEND
 from story.scenario import Scenario
 from story.stage import Stage
 
+VERDICT = 300  # seconds, more than the playbooks give a remedy to show
 SCRAPES = 4  # of each service, after which rates stand on what is, not on the history
 
 
@@ -24,8 +24,8 @@ SCRAPES = 4  # of each service, after which rates stand on what is, not on the h
 class Link:
     name: str
     what: str  #: what is missing when it does not close
-    within: float  #: seconds after the link before it
     seen: Callable[[], str | None]
+    within: int = PATIENCE  #: seconds after the link before it
 
 
 class Loop:
@@ -34,25 +34,25 @@ class Loop:
     def __init__(self, stage: Stage, scenario: Scenario) -> None:
         self._stage = stage
         self._scenario = scenario
-        self._prometheus = httpx.Client(base_url=f"http://{stage.place.prometheus}/api/v1", timeout=5, trust_env=False)
+        self._prometheus = httpx.Client(base_url=f"http://{stage.place.prometheus}/api/v1", timeout=30, trust_env=False)
         self._amend = httpx.Client(
             base_url=f"http://{stage.place.amend}/api/v1",
             headers={"Authorization": f"Bearer {stage.key}"},
-            timeout=5,
+            timeout=30,
             trust_env=False,
         )
         self._before = self._started()
 
     def links(self) -> Sequence[Link]:
         return (
-            Link("anomaly", "an alert of Prometheus that is at least pending", 45, self._anomaly),
-            Link("alert", "an alert of Prometheus that fires", 30, self._firing),
-            Link("webhook", "the alert's episode in Amend", 20, self._webhook),
-            Link("guards", "a run of the playbook that was allowed to act", 20, self._guards),
-            Link("action", f"a finished {self._scenario.remedy}", 40, self._action),
-            Link("notified", "the notification in the team's inbox", 15, self._notified),
-            Link("verified", "the run's outcome", 90, self._verified),
-            Link("audit", "a log that `amend audit verify` finds whole", 20, self._audit),
+            Link("anomaly", "an alert of Prometheus that is at least pending", self._anomaly),
+            Link("alert", "an alert of Prometheus that fires", self._firing),
+            Link("webhook", "the alert's episode in Amend", self._webhook),
+            Link("guards", "a run of the playbook that was allowed to act", self._guards),
+            Link("action", f"a finished {self._scenario.remedy}", self._action),
+            Link("notified", "the notification in the team's inbox", self._notified),
+            Link("verified", "the run's outcome", self._verified, VERDICT),
+            Link("audit", "a log that `amend audit verify` finds whole", self._audit),
         )
 
     def ready(self) -> str | None:
@@ -111,7 +111,7 @@ class Loop:
 
     def _audit(self) -> str | None:
         argv = [str(AMEND), "audit", "verify", str(self._stage.place.root / "amend.db")]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        done = finished(argv, what="amend audit verify")
         if done.returncode:
             raise Broken(f"amend audit verify: {done.stdout}{done.stderr}")
         return done.stdout.partition(" (")[0].strip()

@@ -4,6 +4,7 @@ parts.py starts them; the stage waits for them and stops them, and their logs ar
 """
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import httpx
 from engine import child
 
 GLANCE = 0.1  # seconds between two looks
+PATIENCE = 120  # seconds for what takes a few: the machine may be busy with other things
 
 
 class Broken(Exception):
@@ -26,14 +28,14 @@ class Part:
     process: child.Child
     log: Path
 
-    def wait_until_ready(self, url: str, *, within: float = 20) -> None:
+    def wait_until_ready(self, url: str) -> None:
         """Until the address answers 2xx; Broken when the process ends first, or time is up."""
 
         def ready() -> bool:
             self.check()
             return answers(url)
 
-        wait_until(ready, what=f"{self.name} to be ready at {url}", within=within)
+        wait_until(ready, what=f"{self.name} to be ready at {url}")
 
     def check(self) -> None:
         """Broken when it has ended: nothing of the demo ends by itself."""
@@ -60,16 +62,24 @@ def running(
         child.stop(process, grace=grace)
 
 
-def wait_until(condition: Callable[[], object], *, what: str, within: float) -> None:
-    deadline = time.monotonic() + within
+def finished(argv: Sequence[str | Path], *, what: str) -> subprocess.CompletedProcess[str]:
+    """A program that has run to its end; Broken when it takes for ever."""
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise Broken(f"waited {PATIENCE} s in vain for {what}") from late
+
+
+def wait_until(condition: Callable[[], object], *, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise Broken(f"waited {within:.0f} s in vain for {what}")
+            raise Broken(f"waited {PATIENCE} s in vain for {what}")
         time.sleep(GLANCE)
 
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
+        return httpx.get(url, timeout=10, trust_env=False).is_success
     except httpx.HTTPError:
         return False

@@ -4,7 +4,6 @@ The stage enters them one by one; each is ready when it is handed over and gone 
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from story import history
-from story.part import Broken, Part, running
+from story.part import Broken, Part, finished, running
 
 DEMO = Path(__file__).parents[1]
 AMEND = Path(sys.executable).parent / "amend"
@@ -68,7 +67,7 @@ class Place:
 def generate_rules(place: Place) -> None:
     folders = ("--specs", DEMO / "specs", "--out", place.rules, "--dashboards", place.root / "dashboards")
     argv = [str(AMEND), "rules", "generate", *map(str, folders)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    done = finished(argv, what="amend rules generate")
     if done.returncode:
         raise Broken(f"amend rules generate failed:\n{done.stdout}{done.stderr}")
 

@@ -33,7 +33,7 @@ def faults(service: str, **amounts: float) -> Strike:
     def strike(client: compose.Client, engine: Engine) -> None:
         for container in compose.shop(client, service):
             url = f"{compose.url(container, port=engine.port)}/faults"
-            answer = httpx.post(url, json=amounts, timeout=5, trust_env=False)
+            answer = httpx.post(url, json=amounts, timeout=30, trust_env=False)
             if not answer.is_success:
                 raise Broken(f"{container.name} refuses the fault: {answer.text}")
 

@@ -21,7 +21,7 @@ from story.endings import ignore_endings
 from story.engines import Engine
 from story.inbox import Inbox, listening
 from story.narrator import Narrator
-from story.part import Broken, Part
+from story.part import PATIENCE, Broken, Part
 from story.ports import free
 
 EngineIn = Callable[[Path], AbstractContextManager[Engine]]
@@ -63,7 +63,7 @@ def stage(engine_in: EngineIn, *, narrator: Narrator) -> Iterator[Stage]:
 
 def _set(root: Path, engine_in: EngineIn, *, narrator: Narrator, end: ExitStack) -> Stage:
     engine = end.enter_context(engine_in(root))
-    client = end.enter_context(closing(docker.DockerClient(base_url=engine.url, version="auto", timeout=30)))
+    client = end.enter_context(closing(docker.DockerClient(base_url=engine.url, version="auto", timeout=PATIENCE)))
     end.enter_context(compose.shop_open(client, image=engine.image, port=engine.port))
     opened = time.monotonic()
     narrator.tell("shop", f"orders, users and payments, with visitors: {engine.what}")
