@@ -15,11 +15,12 @@ from receiver.rulegen import BANDS
 from receiver.rulegen.alerts import alert_group
 from receiver.rulegen.checks import check
 from receiver.rulegen.dashboards import dashboard_file
-from receiver.rulegen.promtests import test_file
-from receiver.rulegen.rules import Group, file_text
+from receiver.rulegen.overview import OVERVIEW, overview_file
+from receiver.rulegen.pieces import Format, Pieces, all_specs, rule_files
 from receiver.rulegen.spec import MARK, Spec, load_spec
 
 MARKED_WITHIN: Final = 400  #: bytes from the start of a generated file in which its spec is named
+SUFFIXES: Final = frozenset({".yml", ".yaml", ".json", ".libsonnet"})
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Difference:
     """What stands in the output folders against what should."""
 
     stale: tuple[Path, ...]  #: missing, or with other content
-    orphaned: tuple[Path, ...]  #: generated once, from a spec that is gone
+    orphaned: tuple[Path, ...]  #: generated once, from a spec that is gone or in another format
 
 
 def load_specs(folder: Path) -> Loaded:
@@ -51,20 +52,24 @@ def load_specs(folder: Path) -> Loaded:
             errors.append(error)
         except ConfigErrors as several:
             errors.extend(several.errors)
+    errors.extend(
+        ConfigError(path, None, "is named like the dashboard over all specs; rename it")
+        for path in paths
+        if f"{path.stem}.json" == OVERVIEW
+    )
     findings = check(specs)
     if errors or findings.errors:
         raise ConfigErrors((*errors, *findings.errors))
     return Loaded(tuple(specs), findings.warnings)
 
 
-def render(specs: Sequence[Spec], *, rules: Path, dashboards: Path) -> dict[Path, bytes]:
+def render(specs: Sequence[Spec], *, rules: Path, dashboards: Path, lay_out: Format = rule_files) -> dict[Path, bytes]:
     """All files that these specs mean, by their path."""
-    files: dict[Path, str] = {}
-    for spec in specs:
-        groups = _groups(spec)
-        files[rules / f"{spec.name}.rules.yml"] = file_text(_header(spec), groups)
-        files[rules / f"{spec.name}.test.yml"] = test_file(spec, groups, _header(spec))
-        files[dashboards / f"{spec.name}.json"] = dashboard_file(spec)
+    pieces = [_pieces(spec) for spec in specs]
+    files = {rules / name: text for name, text in lay_out(pieces).items()}
+    files |= {rules / f"{each.name}.test.yml": each.test for each in pieces}
+    files |= {dashboards / f"{each.name}.json": dashboard_file(each.spec) for each in pieces}
+    files[dashboards / OVERVIEW] = overview_file(specs, all_specs(pieces))
     return {path: text.encode() for path, text in files.items()}
 
 
@@ -79,7 +84,7 @@ def compare(files: Mapping[Path, bytes]) -> Difference:
 
 
 def write(files: Mapping[Path, bytes]) -> Difference:
-    """Write what differs, remove what has no spec any more, and say which files that were."""
+    """Write what differs, remove what nothing means any more, and say which files that were."""
     difference = compare(files)
     for path in difference.stale:
         _write_whole(path, files[path])
@@ -88,18 +93,14 @@ def write(files: Mapping[Path, bytes]) -> Difference:
     return difference
 
 
-def _groups(spec: Spec) -> list[Group]:
-    recording = [group for each in spec.detectors for group in BANDS[each.band].groups(each)]
-    return [*recording, *(alert_group(spec, each) for each in spec.detectors)]
-
-
-def _header(spec: Spec) -> tuple[str, ...]:
-    return (f"# {MARK} {spec.source}; do not edit, run `amend rules generate`.",)
+def _pieces(spec: Spec) -> Pieces:
+    recording = (group for each in spec.detectors for group in BANDS[each.band].groups(each))
+    return Pieces(spec, tuple(recording), tuple(alert_group(spec, each) for each in spec.detectors))
 
 
 def _is_generated(path: Path, folders: set[str]) -> bool:
     """Only what carries our mark, and came from these folders of specs, is ours to remove."""
-    if not path.is_file() or path.suffix not in {".yml", ".json"}:
+    if not path.is_file() or path.suffix not in SUFFIXES:
         return False
     with path.open("rb") as file:
         folder, name = _mark(file.read(MARKED_WITHIN))

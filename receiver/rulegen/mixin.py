@@ -4,12 +4,13 @@
 mixin.libsonnet hands the same content to jsonnet, to be extended or changed there.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from receiver.rulegen.overview import OVERVIEW
 from receiver.rulegen.pieces import Pieces, all_specs, do_not_edit
-from receiver.rulegen.rules import file_text, quoted
+from receiver.rulegen.rules import file_text
 
 # https://github.com/monitoring-mixins/docs: the three fields, and the names that mixins' makefiles render to
 RULES: Final = "prometheus_rules.yaml"
@@ -37,7 +38,7 @@ def _libsonnet(pieces: Sequence[Pieces]) -> str:
             f"  prometheusRules+:: {{ groups+: std.parseYaml(importstr '{RULES}').groups }},",
             f"  prometheusAlerts+:: {{ groups+: std.parseYaml(importstr '{ALERTS}').groups }},",
             "  grafanaDashboards+:: {",
-            *(f"    {quoted(name)}: import {quoted(f'{DASHBOARDS}/{name}')}," for name in names),
+            *(f"    {json.dumps(name)}: import {json.dumps(f'{DASHBOARDS}/{name}')}," for name in names),
             "  },",
             "}",
             "",

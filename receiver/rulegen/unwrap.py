@@ -39,7 +39,7 @@ def _groups(out: Path) -> Iterator[dict[str, Any]]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)  # noqa: S506: it is a safe one
+        value: dict[str, Any] = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise ConfigError(path, None, f"is no YAML any more ({error}); run `amend rules generate`") from error
     return value

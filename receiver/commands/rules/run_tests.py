@@ -1,7 +1,11 @@
-"""`amend rules test`: promtool checks the generated rules and runs their unit tests."""
+"""`amend rules test`: promtool checks the generated rules and runs their unit tests, whatever format they are in."""
 
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -12,7 +16,7 @@ EXAMPLES = examples("amend rules test", "amend rules test --promtool /opt/promet
 
 
 def run_tests(*, out: Out = OUT, promtool: Promtool = "promtool") -> None:
-    """Check the generated rules with promtool, then run their unit tests."""
+    """Check the generated rules with promtool, then run their unit tests. Objects and mixins are unwrapped for it."""
     found = shutil.which(promtool)
     if found is None:
         typer.echo(
@@ -21,12 +25,30 @@ def run_tests(*, out: Out = OUT, promtool: Promtool = "promtool") -> None:
             err=True,
         )
         raise typer.Exit(2)
-    rules = sorted(str(path) for path in out.glob("*.rules.yml"))
-    tests = sorted(str(path) for path in out.glob("*.test.yml"))
-    if not rules or not tests:
-        typer.echo(f"{out}: holds no generated rules; run `amend rules generate` first", err=True)
-        raise typer.Exit(2)
-    checked = subprocess.run([found, "check", "rules", "--lint=all", "--lint-fatal", *rules], check=False)
-    tested = subprocess.run([found, "test", "rules", *tests], check=False)
+    with _plain(out) as folder:
+        rules = sorted(str(path) for path in folder.glob("*.rules.yml"))
+        tests = sorted(str(path) for path in folder.glob("*.test.yml"))
+        if not rules or not tests:
+            typer.echo(f"{out}: holds no generated rules; run `amend rules generate` first", err=True)
+            raise typer.Exit(2)
+        checked = subprocess.run([found, "check", "rules", "--lint=all", "--lint-fatal", *rules], check=False)
+        tested = subprocess.run([found, "test", "rules", *tests], check=False)
     if checked.returncode or tested.returncode:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _plain(out: Path) -> Iterator[Path]:
+    """The folder with the plain rule files: `out` itself, or a temporary one with what `out` wraps up."""
+    from receiver.rulegen.unwrap import unwrapped
+
+    if any(out.glob("*.rules.yml")):
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="amend-") as temporary:
+        folder = Path(temporary)
+        for name, text in unwrapped(out).items():
+            (folder / name).write_text(text)
+        for path in out.glob("*.test.yml"):
+            shutil.copy(path, folder)
+        yield folder
