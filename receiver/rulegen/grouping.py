@@ -36,6 +36,7 @@ class Grouping:
     by: tuple[str, ...]
     series: int
     why: str
+    merges_instances: bool  #: one series stands for several processes
 
 
 def group(
@@ -56,22 +57,24 @@ def group(
     by = _candidates(able, of_instances=of_instances)
     made = count(by)
     dropped: list[str] = []
-    for name in [each for each in ("job", "instance") if each in by and len(by) > 1]:
-        rest = [each for each in by if each != name]
-        if {*by} & {*WORKLOADS} and count(rest) == made:  # the exporter's own name, beside the workload's
-            by = rest
+    without_job = [name for name in by if name != "job"]
+    if {*by} & {*WORKLOADS} and count(without_job) == made:
+        by = without_job  # it names the exporter, beside a label that names the workload
     while made > MOST_SERIES and by:
         dropped.append(by.pop())
         made = count(by)
-    return Grouping(tuple(by), made, _why(by, made, values, dropped))
+    merges = any(len(values.get(name, ())) > 1 and name not in by for name in ("instance", "pod"))
+    return Grouping(tuple(by), made, _why(by, made, values, dropped), merges)
 
 
 def _candidates(able: set[str], *, of_instances: bool) -> list[str]:
     """In the order of their worth: what stands last is given up first."""
     workloads = [name for name in WORKLOADS if name in able]
     parts = [name for name in PARTS if name in able] if of_instances else []
-    instance = ["instance"] if "instance" in able and (of_instances or not (workloads or "job" in able)) else []
     job = ["job"] if "job" in able else []
+    # Of a workload the instances come and go, and each would have to learn anew what is usual.
+    alone = not workloads and (of_instances or not job)
+    instance = ["instance"] if alone and "instance" in able else []
     return [*(name for name in PLACES if name in able), *workloads, *job, *instance, *parts]
 
 
@@ -103,7 +106,7 @@ def _left_out(name: str, values: int, dropped: bool) -> str:
         return f"not by {_shown(name)}, which changes with each rollout"
     if name in RESERVED and name != "service":
         return f"not by {name}, which Amend or Prometheus writes"
-    return f"not by {_shown(name)}, which has {values:,} values or more" if values > MANY_VALUES else ""
+    return f"not by {_shown(name)}, which has at least {values:,} values" if values > MANY_VALUES else ""
 
 
 def _shown(name: str) -> str:

@@ -122,6 +122,11 @@ class Survey:
             for name, members in sorted(parts.items())
         ]
 
+    def jobs(self, selections: Iterable[Selection]) -> list[str]:
+        """The names of the jobs that are looked at."""
+        answers = [self._prometheus.instant(f"count by (job) ({selected.text})") for selected in selections]
+        return sorted({each.labels["job"] for answer in answers for each in answer if each.labels.get("job")})
+
     def sample(self, family: Family) -> list[Sample]:
         """Its series with their values, or some of them where there are very many."""
         if family.kind is Kind.NATIVE:  # topk overlooks them; as a count, each has a value

@@ -1,0 +1,87 @@
+"""An exporter with one metric of every kind, told with types and help as real exporters do, beside hostile ones.
+
+Tests of `amend rules init` scrape it; `live` moves what a living service moves.
+"""
+
+import struct
+from http.server import BaseHTTPRequestHandler
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from tests.bed.loopback import Loopback
+
+#: It ends its string, its comment and its line wherever it is not quoted.
+HOSTILE = "x\"} or vector(1) {{ $value }} # '\\ : \n- name: evil \x1b[31m \u202e"
+
+
+class Exporter(Loopback):
+    """Serves its `registry`; metrics are prometheus-client's own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        super().__init__()
+
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
+        answer(request, generate_latest(self.registry), CONTENT_TYPE_LATEST)
+
+
+class Shop(Exporter):
+    """A service as they are: traffic, queues, memory, and much that nobody wants to be woken for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        where = {"namespace": "shop", "deployment": "web"}
+        self._names, self._where = [*where], where
+        self._ticks = 0
+        seconds = "http_request_duration_seconds"
+        self._latency = Histogram(seconds, f"Latency. {HOSTILE}", [*where, "path"], registry=self.registry)
+        self._requests = self._counter("http_requests", "code", "pod", "path")
+        self._jobs, self._failed = self._counter("jobs"), self._counter("jobs_failed")
+        self._bytes = self._counter("sent_bytes")
+        self._timeouts = self._counter("upstream_timeouts")
+        self._asleep = self._counter("never_counted")
+        self._queue, self._free = self._gauge("queue_length", "queue"), self._gauge("disk_free_bytes", "mountpoint")
+        self._memory = self._gauge("process_resident_memory_bytes")
+        self._gauge("config_workers").labels(**where).set(4)
+        self._switch = self._gauge("is_leader")
+        self._gauge("last_backup_timestamp_seconds").labels(**where).set(1.7e9)
+        self._boot = self._gauge("boot_time_seconds")
+        self._odd = self._gauge("Odd__Name")
+        self._rpc = Summary("rpc_duration_seconds", "RPCs", [*where], registry=self.registry)
+        Info("build", "The build", registry=self.registry).info({"version": HOSTILE})
+        self.live()
+
+    def live(self) -> None:
+        """Go on a little: everything moves that moves in a living service."""
+        self._ticks += 1
+        where, tick = self._where, self._ticks
+        for path in range(60):
+            self._latency.labels(**where, path=f"/{path}{HOSTILE}").observe(0.01 * (tick % 7))
+            self._requests.labels(**where, code="200", pod=f"web-{path % 3}", path=f"/{path}{HOSTILE}").inc()
+        for counter in (self._jobs, self._failed, self._bytes):
+            counter.labels(**where).inc(tick)
+        self._timeouts.labels(**where)
+        self._asleep.labels(**where)
+        self._queue.labels(**where, queue="mails").set(tick % 5)
+        self._free.labels(**where, mountpoint="/").set(1e9 - tick)
+        self._memory.labels(**where).set(1e8 + tick % 3)
+        self._switch.labels(**where).set(tick % 2)
+        self._boot.labels(**where).set(1.7e9 + tick)
+        self._odd.labels(**where).set(tick)
+        self._rpc.labels(**where).observe(0.1)
+
+    def _counter(self, name: str, *more: str) -> Counter:
+        return Counter(name, f"Help of {name}", [*self._names, *more], registry=self.registry)
+
+    def _gauge(self, name: str, *more: str) -> Gauge:
+        return Gauge(name, f"Help of {name}", [*self._names, *more], registry=self.registry)
+
+
+def answer(request: BaseHTTPRequestHandler, body: bytes, content_type: str) -> None:
+    request.send_response(200)
+    request.send_header("Content-Type", content_type)
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
