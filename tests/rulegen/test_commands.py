@@ -56,6 +56,50 @@ def test_a_format_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     assert amend_rules(tmp_path, "generate", "--format", "jsonnet").exit_code == 2
 
 
+@pytest.mark.parametrize("form", ["prometheusrule", "mixin"])
+def test_what_is_generated_in_another_format_is_checked_and_tested_like_the_rules(tmp_path: Path, form: str) -> None:
+    spec(tmp_path / "specs", GOOD)
+    paths = ("--specs", str(tmp_path / "specs"), "--out", str(tmp_path / "out"), "--format", form)
+    own_place = () if form == "mixin" else ("--dashboards", str(tmp_path / "dashboards"))
+    generate = ["generate", *paths, *own_place]
+    assert CliRunner().invoke(app, generate).exit_code == 0
+    assert CliRunner().invoke(app, [*generate, "--check"]).exit_code == 0
+    assert amend_rules(tmp_path, "test", "--promtool", program("promtool")).exit_code == 0
+    for file in (tmp_path / "out").iterdir():
+        if file.name.endswith((".prometheusrule.yml", "_alerts.yaml")):
+            file.write_text(file.read_text().replace("> 3", "> 300"))
+    assert CliRunner().invoke(app, [*generate, "--check"]).exit_code == 1
+    assert amend_rules(tmp_path, "test", "--promtool", program("promtool")).exit_code == 1
+
+
+def test_objects_get_their_namespace_and_labels(tmp_path: Path) -> None:
+    spec(tmp_path / "specs", GOOD)
+    given = ("--namespace", "monitoring", "--object-label", "release=kps", "--object-label", "team=sre")
+    assert amend_rules(tmp_path, "generate", "--format", "prometheusrule", *given).exit_code == 0
+    text = (tmp_path / "out" / "shop.prometheusrule.yml").read_text()
+    assert all(line in text for line in ('namespace: "monitoring"', 'release: "kps"', 'team: "sre"'))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--namespace", "monitoring"), "add --format prometheusrule"),
+        (("--object-label", "a=b", "--format", "mixin"), "add --format prometheusrule"),
+        (("--object-label", "release", "--format", "prometheusrule"), "write for example release=monitoring"),
+        (("--namespace", "A", "--format", "prometheusrule"), "is no namespace"),
+        (("--format", "mixin"), "keeps its dashboards with it"),  # amend_rules names --dashboards
+    ],
+)
+def test_options_that_do_not_fit_the_format_are_wrong_usage(
+    tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    spec(tmp_path / "specs", GOOD)
+    result = amend_rules(tmp_path, "generate", *options)
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_test_runs_promtool_on_what_was_generated(tmp_path: Path) -> None:
     spec(tmp_path / "specs", GOOD)
     amend_rules(tmp_path, "generate")

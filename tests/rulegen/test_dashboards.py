@@ -6,18 +6,22 @@ The dashboards of the committed specs are looked at, and those of one detector o
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
+import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
 from receiver import conventions, metrics
 from receiver.rulegen.generate import load_specs, render
 from receiver.rulegen.overview import UID
 from tests.bed.parts import ROOT
-from tests.rulegen.proof import spec
+from tests.bed.processes import until
+from tests.bed.prometheus import Prometheus
+from tests.rulegen.proof import generated, spec
 from tests.rulegen.test_generate import VARIETY
 
 #: What Prometheus itself tells of alerts and rules: https://prometheus.io/docs/prometheus/latest/configuration/
@@ -200,6 +204,24 @@ def test_the_cost_is_that_of_our_groups_alone(tmp_path: Path) -> None:
     assert re.fullmatch(pattern[1], "/etc/prometheus/shop.rules.yml;textbook_two:band")
     assert not re.fullmatch(pattern[1], "/etc/prometheus/node.rules.yml;node:band")
     assert not re.fullmatch(pattern[1], "/etc/prometheus/textbook:band.yml;node")
+
+
+def test_prometheus_answers_what_they_ask(tmp_path: Path, running: ExitStack) -> None:
+    out = generated(tmp_path, "{name: alive, expr: sum(up), interval: 1s, window: 10m, for: 1s, min_samples: 60}")
+    prometheus = Prometheus(tmp_path, rules=[out / "shop.rules.yml"])
+    config = yaml.safe_load(prometheus.config.read_text())
+    itself = {"job_name": "prometheus", "static_configs": [{"targets": [prometheus.address]}]}
+    prometheus.write_config({**config, "scrape_configs": [itself]})
+    running.enter_context(prometheus)
+    overview = {
+        target["refId"]: filled_in(target["expr"]).replace('=~"x"', '=~".+"')
+        for target in targets(json.loads((out / "amend-overview.json").read_text()))
+    }
+    until(lambda: prometheus.value(overview["silent"]) == 0, why="the one detector has data")
+    until(lambda: prometheus.value(overview["shop"]), why="its groups are found among Prometheus' own")
+    until(lambda: prometheus.query(overview["share"]), why="they take a share of their interval")
+    for query in overview.values():
+        prometheus.query(query)
 
 
 def test_a_score_is_measured_against_its_own_bands_edge(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from receiver.errors import AmendError
+from receiver.errors import AmendError, ConfigErrors
 from receiver.rulegen.generate import compare, load_specs, render, write
 from tests.bed.parts import ROOT
 from tests.bed.prometheus import promtool
@@ -115,6 +115,12 @@ def test_a_generated_file_whose_spec_is_gone_is_removed_and_others_are_not(tmp_p
         "store.test.yml",
         "store.json",
     }
+
+
+def test_no_spec_takes_the_name_of_the_dashboard_over_all_specs(tmp_path: Path) -> None:
+    folder = spec(tmp_path, VARIETY[0], name="amend-overview")
+    with pytest.raises(ConfigErrors, match=r"amend-overview\.yml: is named like the dashboard over all specs; rename"):
+        load_specs(folder)
 
 
 def test_what_was_generated_from_other_specs_is_left_alone(tmp_path: Path) -> None:
