@@ -48,7 +48,7 @@ def amend(
         env={**kept, "COLUMNS": "100", **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 

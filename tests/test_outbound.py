@@ -24,7 +24,7 @@ class Sender:
         return self._runner.run(self.outbound.send(method, url, within=within, **more))  # type: ignore[arg-type]
 
     def send_allowed(self, url: str) -> tuple[int, str]:
-        return self._runner.run(self.outbound.send_allowed("POST", url, within=5))
+        return self._runner.run(self.outbound.send_allowed("POST", url, within=60))
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_connection_that_ends_without_an_answer_is_uncertain(sender: Sender, r
 def test_an_answer_that_does_not_come_in_time_is_uncertain(sender: Sender, recorder: HttpRecorder) -> None:
     recorder.stall()
     with pytest.raises(Uncertain, match="no answer: ReadTimeout"):
-        sender.send(recorder.url, within=0.2)
+        sender.send(recorder.url, within=1)
     assert len(recorder.requests) == 1
 
 
@@ -156,7 +156,7 @@ def test_an_answer_that_is_no_http_is_uncertain(sender: Sender) -> None:
     async def ask() -> None:
         with closing(create_server(("127.0.0.1", 0))) as listening:
             async with await asyncio.start_server(mumble, sock=listening):
-                await sender.outbound.send("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/", within=5)
+                await sender.outbound.send("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/", within=60)
 
     with pytest.raises(Uncertain):
         sender._runner.run(ask())

@@ -34,6 +34,7 @@ from receiver.store import Ledger, deliveries, episodes, log, runs
 from receiver.worker import Worker
 from receiver.workload import Selector, Workload
 from tests.bed.loopback import Loopback
+from tests.bed.processes import PATIENCE
 from tests.bed.receiver import alert, message
 
 T = TypeVar("T")
@@ -270,7 +271,7 @@ class Bench:
 
     async def _begin(self, worker: Worker) -> None:
         await worker._turn()
-        until = asyncio.get_running_loop().time() + 10
+        until = asyncio.get_running_loop().time() + PATIENCE
         while not self.platform.calls:
             assert asyncio.get_running_loop().time() < until, "nothing was done"
             await asyncio.sleep(0.01)

@@ -76,11 +76,11 @@ class Alertmanager(Process):
 
     def post_alerts(self, *alerts: Mapping[str, Any]) -> None:
         """Give it alerts as Prometheus does: `{"labels": {…}, "annotations": {…}, "startsAt": …, "endsAt": …}`."""
-        answer = httpx.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=10, trust_env=False)
+        answer = httpx.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=60, trust_env=False)
         assert answer.status_code == 200, f"Alertmanager did not take it: {answer.text}"
 
     def alerts(self, *matchers: str) -> list[dict[str, Any]]:
         """The alerts that it holds, those of all matchers (`service="orders"`) if any are given."""
-        answer = httpx.get(f"{self.url}/api/v2/alerts", params={"filter": matchers}, timeout=10, trust_env=False)
+        answer = httpx.get(f"{self.url}/api/v2/alerts", params={"filter": matchers}, timeout=60, trust_env=False)
         alerts: list[dict[str, Any]] = answer.raise_for_status().json()
         return alerts

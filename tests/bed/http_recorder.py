@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from tests.bed.loopback import Loopback
-from tests.bed.processes import until
+from tests.bed.processes import PATIENCE, until
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class HttpRecorder(Loopback):
     def release(self) -> None:
         self._released.set()
 
-    def wait_for(self, count: int = 1, *, within: float = 20) -> list[Request]:
+    def wait_for(self, count: int = 1, *, within: float = PATIENCE) -> list[Request]:
         """All requests, as soon as there are `count` of them."""
         until(lambda: len(self.requests) >= count, within=within, why=f"{count} requests")
         return list(self.requests)

@@ -4,6 +4,7 @@ A process is stopped by its own id, and nothing waits without a deadline that sa
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,11 +17,14 @@ import httpx
 
 Result = TypeVar("Result")
 
+PATIENCE = 90.0
+"""Seconds for what takes one or two: only a failure waits for so long, and a busy machine may."""
+
 _given_out: set[int] = set()
 _running: "list[Process]" = []
 
 
-def until(condition: Callable[[], Result], *, within: float, why: str, every: float = 0.05) -> Result:
+def until(condition: Callable[[], Result], *, why: str, within: float = PATIENCE, every: float = 0.05) -> Result:
     """The first truthy result of `condition`; AssertionError when there was none in time."""
     deadline = time.monotonic() + within
     while not (result := condition()):
@@ -30,20 +34,29 @@ def until(condition: Callable[[], Result], *, within: float, why: str, every: fl
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that this call gives out only once."""
+    """A port that nobody listens on, and that nobody else is given until its program does."""
+    # Below those that Linux gives out by itself, and none that another process of this run draws from.
+    mine, processes = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    ports = range(10_000 + int(mine.removeprefix("gw")), 32_000, int(processes))
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _given_out:
+        port = random.choice(ports)
+        if port not in _given_out and _is_free(port):
             _given_out.add(port)
             return port
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def answers(url: str) -> bool:
     """Whether a GET of the address gives 200 now."""
     try:
-        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+        return httpx.get(url, timeout=10, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -57,8 +70,8 @@ class Process:
     """A program that a test starts, kills and starts again; leaving the `with` block stops it."""
 
     name = "process"
-    starts_within = 20.0  #: seconds from start to ready
-    stops_within = 15.0  #: seconds from SIGTERM to SIGKILL
+    starts_within = PATIENCE  #: seconds from start to ready
+    stops_within = PATIENCE  #: seconds from SIGTERM to SIGKILL
 
     def __init__(self, argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.argv = [str(word) for word in argv]

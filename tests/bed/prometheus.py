@@ -96,7 +96,7 @@ class Prometheus(Process):
 
     def reload(self) -> None:
         """Read the configuration and the rule files again."""
-        answer = httpx.post(f"{self.url}/-/reload", timeout=10, trust_env=False)
+        answer = httpx.post(f"{self.url}/-/reload", timeout=60, trust_env=False)
         assert answer.status_code == 200, f"Prometheus did not take it: {answer.text}\n{self.tail(10)}"
 
     def query(self, expression: str) -> list[Sample]:
@@ -119,7 +119,7 @@ class Prometheus(Process):
         return any(alert["state"] == "firing" for alert in self.alerts(name))
 
     def _get(self, what: str, **parameters: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.url}/api/v1/{what}", params=parameters, timeout=10, trust_env=False)
+        answer = httpx.get(f"{self.url}/api/v1/{what}", params=parameters, timeout=60, trust_env=False)
         body: dict[str, Any] = answer.json()
         assert body["status"] == "success", f"{parameters}: {body}"
         data: dict[str, Any] = body["data"]

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.bed.processes import Process, answers, free_port, until
+from tests.bed.processes import PATIENCE, Process, answers, free_port, until
 
 AMEND = Path(sys.executable).with_name("amend")
 
@@ -103,7 +103,7 @@ class Receiver(Process):
             self.webhook_url,
             json=message(*alerts),
             headers={"Authorization": f"Bearer {self.token_file.read_text()}"},
-            timeout=30,
+            timeout=60,
             trust_env=False,
         )
 
@@ -118,7 +118,7 @@ class Receiver(Process):
         runs: list[dict[str, Any]] = self.get("runs", **filters)["runs"]
         return runs
 
-    def run(self, status: str = "done", *, within: float = 30, **filters: str) -> dict[str, Any]:
+    def run(self, status: str = "done", *, within: float = PATIENCE, **filters: str) -> dict[str, Any]:
         """The one run that the filters keep, as soon as it has this status."""
 
         def reached() -> dict[str, Any] | None:
@@ -136,7 +136,7 @@ class Receiver(Process):
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.key_file.read_text()}"}
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30, trust_env=False, **options)
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, trust_env=False, **options)
 
     def _write(self, name: str, text: str) -> Path:
         path = self.directory / name

@@ -70,7 +70,7 @@ class Loop:
 
     def counted(self, metric: str) -> bool:
         """Whether Amend's metrics have this line."""
-        return metric in httpx.get(f"{self.url('amend')}/metrics", trust_env=False).text.splitlines()
+        return metric in httpx.get(f"{self.url('amend')}/metrics", timeout=60, trust_env=False).text.splitlines()
 
 
 def stand_in(engine: DockerEngine, directory: Path, name: str, data: str) -> str:
@@ -118,15 +118,15 @@ def loop(docker_engine: DockerEngine, image: str, tmp_path: Path) -> Iterator[Lo
 
 
 def test_a_leak_is_seen_answered_by_a_restart_and_verified(loop: Loop) -> None:
-    until(lambda: answers(f"{loop.url('amend')}/-/ready"), within=60, why="Amend is ready")
-    until(lambda: answers(f"{loop.url('shop')}/health"), within=60, why="the shop is up")
+    until(lambda: answers(f"{loop.url('amend')}/-/ready"), why="Amend is ready")
+    until(lambda: answers(f"{loop.url('shop')}/health"), why="the shop is up")
     before = loop.started("shop")
 
-    httpx.post(f"{loop.url('shop')}/faults", json={"leak": 20}, trust_env=False).raise_for_status()
+    httpx.post(f"{loop.url('shop')}/faults", json={"leak": 20}, timeout=60, trust_env=False).raise_for_status()
 
-    until(lambda: loop.started("shop") > before, within=90, why="the shop is restarted", every=0.5)
+    until(lambda: loop.started("shop") > before, why="the shop is restarted", every=0.5)
     fixed = 'amend_runs_total{outcome="fixed",playbook="restart-leaking-shop"} 1.0'
-    until(lambda: loop.counted(fixed), within=90, why="the run is fixed", every=0.5)
+    until(lambda: loop.counted(fixed), why="the run is fixed", every=0.5)
     assert "serving" in loop.compose("logs", "amend")
 
 

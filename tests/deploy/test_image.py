@@ -71,8 +71,8 @@ def test_the_receiver_becomes_healthy_and_stops_when_asked(
         assert amend.status == "running", amend.logs().decode()
         return str(amend.attrs["State"]["Health"]["Status"])
 
-    until(lambda: health() == "healthy", within=30, why="the image's health check")
-    amend.stop(timeout=10)
+    until(lambda: health() == "healthy", why="the image's health check")
+    amend.stop(timeout=60)
     amend.reload()
     assert amend.attrs["State"]["ExitCode"] != 137, "it was killed"
     assert "shutting down" in amend.logs().decode().lower()

@@ -70,7 +70,6 @@ class Reader:
         else:
             until(
                 lambda: (done if done.returncode == 0 else self._run(command)).returncode == 0,
-                within=10,
                 why=f"{command}: {done.stdout}{done.stderr}",
             )
 
@@ -80,7 +79,6 @@ class Reader:
         wanted = [" ".join(line.split()) for line in lines if not line.startswith("ID ")]
         until(
             lambda: all(line in " ".join(self._run(self.last).stdout.split()) for line in wanted),
-            within=10,
             why=f"{self.last} does not print {wanted}",
             every=0.3,
         )
