@@ -4,6 +4,7 @@ It changes nothing of the host's network: containers reach one another on networ
 ports are forwarded by Docker's own proxy.
 """
 
+import fcntl
 import io
 import os
 import re
@@ -38,8 +39,6 @@ class DockerEngine(Process):
     """An engine at `url`, which `client` speaks to."""
 
     name = "dockerd"
-    starts_within = 60.0
-    stops_within = 60.0  #: it stops its containers first
 
     def __init__(self) -> None:
         needs_root("a Docker Engine of our own cannot be started")
@@ -73,7 +72,7 @@ class DockerEngine(Process):
 
     def ready(self) -> bool:
         try:
-            with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), timeout=5) as client:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), timeout=10) as client:
                 return client.get("http://docker/_ping").status_code == 200
         except httpx.TransportError:
             return False
@@ -149,7 +148,9 @@ def python_tree() -> Path:
         return kept
     needs_root("debootstrap cannot run")
     CACHE.mkdir(parents=True, exist_ok=True)
-    with _scratch() as scratch:
+    with _alone(), _scratch() as scratch:
+        if kept.exists():  # made while we waited
+            return kept
         root = scratch / "root"
         _run(program("debootstrap"), "--variant=minbase", f"--include={PYTHON_PACKAGES}", "bookworm", str(root))
         if CERTIFICATES.exists():
@@ -174,6 +175,14 @@ def _mounts() -> list[Path]:
     # proc(5): space, tab, newline and backslash stand there as octal
     places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     return [Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), place)) for place in places]
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process at a time: several that make the same thing at once take longer than one."""
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
