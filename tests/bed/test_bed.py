@@ -15,7 +15,7 @@ from tests.bed.docker_engine import DockerEngine, remove
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.metrics_target import MetricsTarget
 from tests.bed.parts import ROOT, needs_root
-from tests.bed.processes import Process, until
+from tests.bed.processes import Process, answers, until
 from tests.bed.prometheus import Prometheus, promtool
 from tests.bed.receiver import Receiver, alert
 
@@ -43,7 +43,7 @@ def test_a_fault_travels_through_prometheus_and_alertmanager_to_a_webhook(
     )
 
     target.set("latency_seconds", 0.2, service="orders")
-    until(lambda: prometheus.value("latency_seconds") == 0.2, within=10, why="the first scrape")
+    until(lambda: prometheus.value("latency_seconds") == 0.2, why="the first scrape")
     assert prometheus.alerts("Slow") == []
 
     target.set("latency_seconds", 3.5, service="orders")
@@ -65,13 +65,13 @@ def test_a_dropped_series_and_a_failed_scrape_are_gone_from_prometheus(
     target.set("items", 1, shelf="a")
     target.set("items", 1, shelf="b")
     prometheus = running.enter_context(Prometheus(tmp_path, scrape={"shop": target.address}))
-    until(lambda: prometheus.value("count(items)") == 2, within=10, why="both series")
+    until(lambda: prometheus.value("count(items)") == 2, why="both series")
     target.drop("items", shelf="a")
-    until(lambda: prometheus.value("count(items)") == 1, within=10, why="one series less")
+    until(lambda: prometheus.value("count(items)") == 1, why="one series less")
     target.fail()
-    until(lambda: prometheus.value("up") == 0 and not prometheus.query("items"), within=10, why="a failed scrape")
+    until(lambda: prometheus.value("up") == 0 and not prometheus.query("items"), why="a failed scrape")
     target.recover()
-    until(lambda: prometheus.value("up") == 1, within=10, why="a scrape that works again")
+    until(lambda: prometheus.value("up") == 1, why="a scrape that works again")
 
 
 def test_history_is_there_when_prometheus_starts(tmp_path: Path, running: ExitStack) -> None:
@@ -86,7 +86,7 @@ def test_a_prometheus_that_was_killed_keeps_its_samples(
 ) -> None:
     target.set("items", 7)
     prometheus = running.enter_context(Prometheus(tmp_path, scrape={"shop": target.address}))
-    until(lambda: prometheus.value("items"), within=10, why="the first scrape")
+    until(lambda: prometheus.value("items"), why="the first scrape")
     target.drop("items")
     prometheus.kill9()
     assert not prometheus.running
@@ -113,8 +113,8 @@ def test_the_recorder_drops_and_stalls_as_told(recorder: HttpRecorder) -> None:
     assert httpx.post(f"{recorder.url}/pot?x=1", content=b"two").status_code == 418
     recorder.stall()
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(recorder.url, content=b"three", timeout=0.3)
-    assert [request.body for request in recorder.requests] == [b"one", b"two", b"three"]
+        httpx.post(recorder.url, content=b"three", timeout=httpx.Timeout(60, read=0.3))
+    assert [request.body for request in recorder.wait_for(3)] == [b"one", b"two", b"three"]
     assert recorder.requests[1].path == "/pot?x=1"
 
 
@@ -124,6 +124,7 @@ class NeverReady(Process):
     starts_within = 0.5
 
     def ready(self) -> bool:
+        until(self.tail, why="its first word")
         return False
 
 
@@ -142,7 +143,7 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     stubborn = Process(["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"], log=tmp_path / "log")
     stubborn.stops_within = 0.5
     with stubborn:
-        until(lambda: "up" in stubborn.tail(), within=5, why="the trap is set")
+        until(lambda: "up" in stubborn.tail(), why="the trap is set")
         assert stubborn.terminate() == -9
     assert not stubborn.running
 
@@ -194,12 +195,13 @@ def test_containers_find_one_another_by_name_and_publish_their_ports(docker_engi
     web = docker_engine.run(
         "httpd", "-f", "-p", "80", "-h", "/etc", name="web", network="shop", ports={"80/tcp": ("127.0.0.1", None)}
     )
+    web.reload()
+    url = f"http://127.0.0.1:{web.attrs['NetworkSettings']['Ports']['80/tcp'][0]['HostPort']}/hostname"
+    until(lambda: answers(url), why="its web server is up")
     seen = docker_engine.client.containers.run(
         docker_engine.busybox, ["wget", "-qO-", "http://web/hostname"], network="shop", remove=True
     )
-    web.reload()
-    port = web.attrs["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"]
-    assert httpx.get(f"http://127.0.0.1:{port}/hostname", trust_env=False).content == seen
+    assert httpx.get(url, timeout=60, trust_env=False).content == seen
     assert seen.decode().strip() == str(web.id)[:12]
 
 
@@ -241,7 +243,7 @@ def test_the_receiver_remembers_an_alert_over_a_power_cut(tmp_path: Path, runnin
     assert receiver.post(alert("Down", service="orders")).json()["status"] == "stored"
     receiver.kill9()
     receiver.start()
-    (episode,) = receiver.get("episodes")["episodes"]
+    (episode,) = until(lambda: receiver.get("episodes")["episodes"], why="what was delivered is worked through")
     assert episode["labels"] == {"alertname": "Down", "service": "orders"}
     assert receiver.runs() == []
 
