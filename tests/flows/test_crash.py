@@ -3,7 +3,7 @@
 import random
 import sqlite3
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -28,15 +28,13 @@ playbooks:
     timeout: 60s
 """
 
-TAKE_OVER = 45  #: seconds in which a killed process' run is found, with what it needs to be told
-
 
 def test_an_alert_whose_receiver_died_before_acting_is_acted_on_once(
     tmp_path: Path, running: ExitStack, recorder: HttpRecorder, target: MetricsTarget
 ) -> None:
     target.set("enough", 0)
     prometheus = running.enter_context(Prometheus(tmp_path, scrape={"shop": target.address}))
-    until(lambda: prometheus.value("enough") == 0, within=10, why="the first scrape")
+    until(lambda: prometheus.value("enough") == 0, why="the first scrape")
     playbook = CALL.format(only_if="only_if: enough > 0", url=recorder.url)
     amend = running.enter_context(_receiver(tmp_path, playbook, prometheus=prometheus.url))
 
@@ -44,10 +42,10 @@ def test_an_alert_whose_receiver_died_before_acting_is_acted_on_once(
     assert amend.run("skipped")["reason"] == "condition_false"  # held back, so that we can kill it before it acts
     amend.kill9()
     target.set("enough", 1)
-    until(lambda: prometheus.value("enough") == 1, within=10, why="the condition")
+    until(lambda: prometheus.value("enough") == 1, why="the condition")
     amend.start()
 
-    assert amend.run("done", within=TAKE_OVER)["outcome"] == "none"
+    assert amend.run("done")["outcome"] == "none"
     assert [request.path for request in recorder.requests] == ["/remedy/orders"]
 
 
@@ -57,25 +55,26 @@ def test_nothing_that_got_a_2xx_is_lost_when_it_dies_at_any_moment(
     playbook = CALL.format(only_if="max_targets: {count: 1000, within: 1h}", url=recorder.url)
     amend = running.enter_context(_receiver(tmp_path, playbook, limits={"actions_per_minute": 10_000}))
     chance = random.Random(7)
-    stored: dict[int, int] = {}
+    stored: list[int] = []
+
+    def deliver() -> None:
+        answer = amend.post(alert("Broken", service=f"s{len(stored)}"))
+        assert answer.status_code == 200
+        stored.append(answer.json()["delivery"])
+
     for _ in range(5):
+        deliver()
         killer = threading.Timer(chance.uniform(0.0, 0.15), amend.kill9)
         killer.start()
-        for _ in range(200):
-            number = len(stored)
-            try:
-                answer = amend.post(alert("Broken", service=f"s{number}"))
-            except httpx.TransportError:
-                break
-            assert answer.status_code == 200
-            stored[number] = answer.json()["delivery"]
+        with suppress(httpx.TransportError):
+            while True:
+                deliver()
         killer.join()
         amend.start()
 
-    assert stored
     with sqlite3.connect(amend.database) as books:
         kept = {row[0] for row in books.execute("select id from deliveries")}
-        assert set(stored.values()) <= kept
+        assert set(stored) <= kept
         assert books.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
@@ -90,7 +89,7 @@ def test_an_action_that_was_cut_off_is_unknown_and_not_done_again(
     recorder.release()
     amend.start()
 
-    run = amend.run("done", within=TAKE_OVER)
+    run = amend.run("done")
     assert run["outcome"] == "unknown"
     assert "cut off" in run["detail"]
     assert [step["status"] for step in run["steps"]] == ["unknown"]
@@ -99,7 +98,7 @@ def test_an_action_that_was_cut_off_is_unknown_and_not_done_again(
     assert len(recorder.requests) == 1
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_container_restart_that_was_cut_off_is_verified_and_not_repeated(
     tmp_path: Path, running: ExitStack, docker_engine: DockerEngine
 ) -> None:
@@ -126,11 +125,11 @@ playbooks:
         )
     )
     amend.post(alert("Broken", container="stubborn"))
-    until(lambda: proxy.changes, within=20, why="the restart is sent")
+    until(lambda: proxy.changes, why="the restart is sent")
     amend.kill9()
     amend.start()
 
-    run = amend.run("done", within=90)
+    run = amend.run("done")
     assert run["outcome"] == "unknown"
     assert "healthy" in run["detail"]
     assert len(proxy.changes) == 1
