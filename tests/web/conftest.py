@@ -65,16 +65,16 @@ class Web:
 
     def __enter__(self) -> "Web":
         self._thread.start()
-        until(lambda: self._server.started, within=10, why="the web server starts")
+        until(lambda: self._server.started, why="the web server starts")
         self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(60)
         asyncio.run(self.ledger.close())
 
     def write(self, query: Callable[[sa.Connection], T]) -> T:

@@ -45,7 +45,7 @@ class Browser:
 
     def __init__(self, web: Web) -> None:
         self.client = httpx.Client(
-            base_url=web.url, timeout=30, trust_env=False, follow_redirects=True, headers={"Accept": "text/html"}
+            base_url=web.url, timeout=60, trust_env=False, follow_redirects=True, headers={"Accept": "text/html"}
         )
 
     def open(self, path: str, code: int = 200) -> str:

@@ -13,7 +13,7 @@ from tests.web.conftest import TOKEN, Web
 
 
 def connect(web: Web) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", web.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", web.port), timeout=60)
 
 
 def ask(client: socket.socket) -> None:
@@ -28,17 +28,19 @@ def closed(client: socket.socket) -> bool:
         return True
 
 
-def test_three_hundred_idle_connections_leave_health_alone_and_are_closed(
-    web: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 1.5)
+def test_three_hundred_idle_connections_leave_health_alone(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 3600)
     with ExitStack() as stack:
-        idle = [stack.enter_context(connect(web)) for _ in range(300)]
-        started = time.monotonic()
+        for _ in range(300):
+            stack.enter_context(connect(web))
         assert web.client.get("/-/healthy").status_code == 200
         assert web.deliver(message(alert("Slow"))).status_code == 200
-        assert time.monotonic() - started < 1.4
-        assert all(map(closed, idle))
+
+
+def test_idle_connections_are_closed(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.3)
+    with ExitStack() as stack:
+        assert all(map(closed, [stack.enter_context(connect(web)) for _ in range(300)]))
 
 
 @pytest.mark.parametrize("asked_before", [False, True])
@@ -78,28 +80,28 @@ def test_headers_that_do_not_end_are_given_up(web: Web, monkeypatch: pytest.Monk
 
 
 def test_headers_that_trickle_after_an_answer_are_given_up_too(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.3)
     with connect(web) as client:
         ask(client)
+        monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.3)
         client.sendall(b"GET /-/healthy HTTP/1.1\r\n")
         assert closed(client)
 
 
-def test_endless_headers_are_given_up_at_once(web: Web) -> None:
+def test_endless_headers_are_given_up_at_once(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 3600)
     with connect(web) as client:
-        started = time.monotonic()
         client.sendall(b"GET / HTTP/1.1\r\n" + b"X-Long: x\r\n" * 20_000)
         assert closed(client)
-        assert time.monotonic() - started < 5
 
 
 def test_a_connection_that_is_used_stays_open(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.3)
-    started = time.monotonic()
     with connect(web) as client:
+        ask(client)
+        monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.3)
+        started = time.monotonic()
 
         def used_for_a_second() -> bool:
             ask(client)
             return time.monotonic() - started > 1
 
-        until(used_for_a_second, within=5, why="a second passes")
+        until(used_for_a_second, why="a second passes")

@@ -2,7 +2,6 @@ import asyncio
 import json
 import socket
 import sqlite3
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,13 @@ from tests.web.conftest import TOKEN, Web
 
 HEAD = f"POST /api/v1/alerts HTTP/1.1\r\nHost: amend\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
 JSON = b"Content-Type: application/json\r\n"
+
+
+@pytest.fixture
+def in_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No delivery is given up for taking long."""
+    monkeypatch.setattr(webhook, "RECEIVE_WITHIN", 3600)
+    monkeypatch.setattr(webhook, "ANSWER_WITHIN", 3600)
 
 
 def counted(name: str, **labels: str) -> float:
@@ -72,7 +78,7 @@ def test_an_insecure_webhook_takes_anything_and_says_so_in_its_metrics(tmp_path:
 
 
 def test_a_strangers_body_is_never_read(web: Web) -> None:
-    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as client:
         client.sendall(HEAD.replace(TOKEN.encode(), b"wrong") + JSON + b"Content-Length: 10000000\r\n\r\n")
         answer = client.recv(65536)
         assert answer.startswith(b"HTTP/1.1 401 ")
@@ -98,7 +104,7 @@ def test_a_compressed_body_is_refused(web: Web) -> None:
 
 
 def test_a_body_over_the_limit_is_refused_by_its_length_alone(web: Web) -> None:
-    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as client:
         client.sendall(HEAD + JSON + b"Content-Length: 200000000\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
@@ -112,7 +118,7 @@ def test_a_body_over_the_limit_is_refused_while_it_streams(tmp_path: Path) -> No
         assert "server.max_body (102400 bytes)" in answer.json()["error"]
 
 
-def test_ten_thousand_alerts_of_one_group_are_stored(web: Web) -> None:
+def test_ten_thousand_alerts_of_one_group_are_stored(web: Web, in_no_hurry: None) -> None:
     answer = web.deliver(message(*(alert("Storm", instance=f"host-{number}") for number in range(10_000))))
     assert answer.status_code == 200
     assert len(stored(web)) == 10_000
@@ -121,38 +127,36 @@ def test_ten_thousand_alerts_of_one_group_are_stored(web: Web) -> None:
 def test_a_body_that_trickles_in_is_given_up(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     before = counted("amend_deliveries_total", result="slow")
     monkeypatch.setattr(webhook, "RECEIVE_WITHIN", 0.3)
-    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as client:
         client.sendall(HEAD + JSON + b"Content-Length: 100\r\n\r\n{")
-        started = time.monotonic()
-        answer = client.recv(65536)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
         assert answer.startswith(b"HTTP/1.1 503 ")  # which Alertmanager sends again
         assert b"connection: close" in answer.lower()
-        assert time.monotonic() - started < 3
+        assert b"did not arrive within 0.3 s" in answer
     assert counted("amend_deliveries_total", result="slow") == before + 1
 
 
-def test_three_hundred_stuck_uploads_leave_health_and_others_alone(web: Web) -> None:
+def test_three_hundred_stuck_uploads_leave_health_and_others_alone(web: Web, in_no_hurry: None) -> None:
     with ExitStack() as stack:
         for _ in range(300):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", web.port), timeout=10))
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", web.port), timeout=60))
             client.sendall(HEAD + JSON + b"Content-Length: 1000000\r\n\r\n{")
-        started = time.monotonic()
         assert web.client.get("/-/healthy").status_code == 200
         assert web.client.get("/-/ready").status_code == 200
         assert web.deliver(message(alert("Slow"))).status_code == 200
-        assert time.monotonic() - started < 3
 
 
 def test_large_bodies_together_are_bounded_and_small_ones_go_on_afterwards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_no_hurry: None
 ) -> None:
     monkeypatch.setattr(webhook, "BODIES_HELD", 2)
-    with Web(tmp_path, server={"max_body": "100KiB"}) as web, ExitStack() as stack:
-        for _ in range(2):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", web.port), timeout=10))
-            client.sendall(HEAD + JSON + b"Content-Length: 102400\r\n\r\n" + b" " * 102_399)
-        until(lambda: web.deliver(message(alert("Slow"))).status_code == 503, within=3, why="too much is held")
-        until(lambda: web.deliver(message(alert("Slow"))).status_code == 200, within=10, why="the slow ones are gone")
+    with Web(tmp_path, server={"max_body": "100KiB"}) as web:
+        with ExitStack() as slow:
+            for _ in range(2):
+                client = slow.enter_context(socket.create_connection(("127.0.0.1", web.port), timeout=60))
+                client.sendall(HEAD + JSON + b"Content-Length: 102400\r\n\r\n" + b" " * 102_399)
+            until(lambda: web.deliver(message(alert("Slow"))).status_code == 503, why="too much is held")
+        until(lambda: web.deliver(message(alert("Slow"))).status_code == 200, why="the slow ones are gone")
 
 
 @pytest.mark.parametrize("path", ["/api/v1/alerts/", "//api/v1/alerts", "/api/v1/Alerts"])
@@ -253,19 +257,20 @@ def test_alerts_that_alertmanager_cut_off_are_counted(web: Web) -> None:
     assert counted("amend_truncated_alerts_total") == before + 3
 
 
-def test_a_store_that_is_locked_gives_503_in_time_and_recovers(web: Web) -> None:
+def test_a_store_that_is_locked_gives_503_in_time_and_recovers(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     other = sqlite3.connect(web.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    started = time.monotonic()
-    answer = web.deliver(message(alert("Slow")))
+    with monkeypatch.context() as patch:
+        patch.setattr(webhook, "ANSWER_WITHIN", 0.5)
+        answer = web.deliver(message(alert("Slow")))
     assert answer.status_code == 503
-    assert time.monotonic() - started < 5
+    assert "not stored in time" in answer.json()["error"]  # and not what SQLite says, which waits for longer
     assert web.client.get("/-/ready").status_code == 200  # it can still be read
     other.execute("ROLLBACK")
-    until(lambda: web.deliver(message(alert("Slow"))).status_code == 200, within=10, why="the store recovers")
+    until(lambda: web.deliver(message(alert("Slow"))).status_code == 200, why="the store recovers")
 
 
-def test_a_full_store_gives_503_and_recovers_alone(web: Web) -> None:
+def test_a_full_store_gives_503_and_recovers_alone(web: Web, in_no_hurry: None) -> None:
     async def pages(limit: int) -> None:
         def set_limit(connection: sa.Connection) -> None:
             connection.exec_driver_sql(f"PRAGMA max_page_count={limit}")
@@ -284,8 +289,8 @@ def test_a_full_store_gives_503_and_recovers_alone(web: Web) -> None:
 
 def test_a_client_that_leaves_in_the_middle_is_no_fault(web: Web) -> None:
     before = counted("amend_deliveries_total", result="slow")
-    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as client:
         client.sendall(HEAD + JSON + b"Content-Length: 100\r\n\r\n{")
-    until(lambda: counted("amend_deliveries_total", result="slow") == before + 1, within=3, why="it is noticed")
+    until(lambda: counted("amend_deliveries_total", result="slow") == before + 1, why="it is noticed")
     assert web.deliver(message(alert("Slow"))).status_code == 200
     assert web.read(lambda connection: connection.execute(sa.select(sa.func.count(deliveries.c.id))).scalar_one()) == 1
