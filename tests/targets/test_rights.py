@@ -20,7 +20,7 @@ from tests.targets.conftest import kubernetes_selector, run
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
 GOLDEN = Path(__file__).parent / "rights.golden.txt"
 
-WITHIN = timedelta(seconds=20)
+WITHIN = timedelta(seconds=90)
 
 
 def documents() -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -16,9 +15,9 @@ from tests.bed.processes import until
 def test_what_the_function_returns_or_raises_comes_back() -> None:
     async def main() -> None:
         threads = Threads("part")
-        assert await threads.call(lambda: 42, within=5) == 42
+        assert await threads.call(lambda: 42, within=60) == 42
         with pytest.raises(ZeroDivisionError):
-            await threads.call(lambda: 1 // 0, within=5)
+            await threads.call(lambda: 1 // 0, within=60)
         assert threads.hanging == 0
 
     asyncio.run(main())
@@ -34,8 +33,8 @@ def test_a_call_that_hangs_ends_in_time_and_counts_until_its_thread_comes_back()
         with pytest.raises(Temporary, match="hang"):
             await threads.call(lambda: 42, within=60)
         let_go.set()
-        await asyncio.to_thread(until, lambda: not threads.hanging, within=5, why="the thread comes back")
-        assert await threads.call(lambda: 42, within=5) == 42
+        await asyncio.to_thread(until, lambda: not threads.hanging, why="the thread comes back")
+        assert await threads.call(lambda: 42, within=60) == 42
 
     asyncio.run(main())
 
@@ -65,7 +64,7 @@ def test_a_cancelled_caller_leaves_its_thread_behind() -> None:
             await calling
         assert threads.hanging == 1
         let_go.set()
-        await asyncio.to_thread(until, lambda: not threads.hanging, within=5, why="the thread comes back")
+        await asyncio.to_thread(until, lambda: not threads.hanging, why="the thread comes back")
 
     asyncio.run(main())
 
@@ -83,7 +82,6 @@ async def main():
 
 asyncio.run(main())
 """
-    began = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    # Its thread hangs for ever: a process that waited for it would not end.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("gave up\n", "")
-    assert time.monotonic() - began < 10
