@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler
+from itertools import repeat
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.bed.loopback import Loopback
 class Odd(Loopback):
     """Sends one piece after the other, with a pause between."""
 
-    pieces: tuple[bytes, ...] = ()
+    pieces: Iterable[bytes] = ()
     pause = 0.0
 
     def respond(self, request: BaseHTTPRequestHandler) -> None:
@@ -54,8 +55,6 @@ def test_an_answer_of_another_form_does_not_say_that_nothing_fires(odd: Odd, bod
 
 def test_an_answer_that_trickles_in_is_given_up(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alertmanager, "ANSWER_WITHIN", 0.5)
-    odd.pieces, odd.pause = (b" ",) * 100, 0.05
-    began = time.monotonic()
+    odd.pieces, odd.pause = repeat(b" "), 0.05
     with pytest.raises(Temporary, match="does not answer"):
         lists(odd)
-    assert time.monotonic() - began < 3

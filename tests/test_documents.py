@@ -163,17 +163,17 @@ def test_a_bomb_of_aliases_fails_at_once() -> None:
         f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
         for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    started = time.monotonic()
+    started = time.thread_time()
     assert refused(bomb).line == 1
-    assert time.monotonic() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
 def test_depth_is_capped_before_it_costs_anything(opening: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     error = refused(opening * 200_000)
     assert "nested more than" in error.message or "not YAML" in error.message
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_the_deepest_document_allowed_is_read() -> None:

@@ -98,15 +98,13 @@ def test_an_answer_that_trickles_in_is_given_up(odd: Odd, monkeypatch: pytest.Mo
     monkeypatch.setattr(prometheus, "ANSWER_WITHIN", 0.5)
 
     def trickle() -> Iterator[bytes]:
-        for _ in range(100):
+        while True:
             yield b" "
             time.sleep(0.05)
 
     odd.pieces = trickle
-    began = time.monotonic()
     with pytest.raises(Temporary, match="does not answer"):
         query(odd)
-    assert time.monotonic() - began < 3
 
 
 def test_an_answer_without_end_is_given_up(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
