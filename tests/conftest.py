@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.http_recorder import HttpRecorder
@@ -52,6 +53,9 @@ def docker_engine(dockerd: DockerEngine) -> Iterator[DockerEngine]:
 def pytest_configure() -> None:
     # As Ctrl-C does: by default SIGTERM ends pytest on the spot, and what it started would run on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # An example that is slow is one on a busy machine.
+    settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)
