@@ -66,7 +66,7 @@ class ProcessEngine(Process):
         return self.socket.exists()
 
     def connect(self) -> docker.DockerClient:
-        return docker.DockerClient(base_url=f"unix://{self.socket}", version="auto", timeout=20)
+        return docker.DockerClient(base_url=f"unix://{self.socket}", version="auto", timeout=60)
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from tests.bed.parts import ROOT, program
 from tests.bed.processes import Process, until
 
 LINKS = ["fault", "anomaly", "alert", "webhook", "guards", "action", "notified", "verified", "audit", "closed"]
-LOOP = pytest.mark.timeout(300)
+STORY = 500.0  #: seconds: on an idle machine it takes one minute, and a busy one may need several
+pytestmark = pytest.mark.timeout(600)
 
 
 class Demo(Process):
@@ -40,13 +41,14 @@ class Demo(Process):
     def ready(self) -> bool:
         return "Amend demo" in self.tail()
 
-    def wait(self, within: float) -> int:
-        until(lambda: not self.running, within=within, why="the demo's end")
+    def wait(self) -> int:
+        """Its exit code, when it has ended by itself."""
+        until(lambda: not self.running, within=STORY, why="the demo's end")
         return self.terminate()
 
     def wait_for(self, word: str) -> None:
         """Until the story has a line with this name."""
-        until(lambda: word in self.told() or not self.running, within=150, why=f'a line "{word}"')
+        until(lambda: word in self.told() or not self.running, within=STORY, why=f'a line "{word}"')
         assert self.running, self.tail()
 
     def told(self) -> list[str]:
@@ -88,7 +90,6 @@ def nothing_is_left(demo: Demo) -> bool:
     return not demo.left_processes() and not demo.left_files() and not demo.left_mounts()
 
 
-@LOOP
 def test_the_loop_closes_though_the_usual_ports_are_taken(stack: ExitStack) -> None:
     for port in range(9090, 9096):
         taken = stack.enter_context(socket.socket())
@@ -98,31 +99,29 @@ def test_the_loop_closes_though_the_usual_ports_are_taken(stack: ExitStack) -> N
     demo = start(stack, "--keep")
     demo.wait_for("kept")
     page, key = re.findall(r"kept +(http://\S+) +API key (\S+)", demo.tail())[0]
-    assert "Sign in" in httpx.get(page, follow_redirects=True, trust_env=False).text
-    runs = httpx.get(f"{page}api/v1/runs", headers={"Authorization": f"Bearer {key}"}, trust_env=False).json()["runs"]
-    assert [run["outcome"] for run in runs] == ["fixed"]
+    assert "Sign in" in httpx.get(page, follow_redirects=True, timeout=60, trust_env=False).text
+    asked = httpx.get(f"{page}api/v1/runs", headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False)
+    assert [run["outcome"] for run in asked.json()["runs"]] == ["fixed"]
     assert "shop-orders-1 started" in demo.tail()
     os.kill(demo.pid, signal.SIGINT)
-    assert demo.wait(within=15) == 0
+    assert demo.wait() == 0
     assert demo.told()[-len(LINKS) - 3 :] == [*LINKS, "kept", "kept", "stopped"]
     assert nothing_is_left(demo)
     assert "\x1b" not in demo.log.read_text()  # no colours into a file
 
 
-@LOOP
 def test_the_loop_closes_in_real_containers(stack: ExitStack) -> None:
     program("dockerd")
     demo = start(stack, "--docker")
-    assert demo.wait(within=200) == 0, demo.tail()
+    assert demo.wait() == 0, demo.tail()
     assert demo.told()[-len(LINKS) :] == LINKS
     assert "containers of Docker Engine" in demo.log.read_text()
     assert nothing_is_left(demo)
 
 
-@LOOP
 def test_an_overrun_service_gets_more_instances(stack: ExitStack) -> None:
     demo = start(stack, "--scenario", "overload")
-    assert demo.wait(within=150) == 0, demo.tail()
+    assert demo.wait() == 0, demo.tail()
     assert demo.told()[-len(LINKS) :] == LINKS
     assert "scale: shop-orders-2 started" in demo.tail()
     assert "shop-orders-3 started" in demo.tail()
@@ -132,7 +131,7 @@ def test_an_interrupt_leaves_nothing(stack: ExitStack) -> None:
     demo = start(stack)
     demo.wait_for("parts")
     os.kill(demo.pid, signal.SIGTERM)
-    assert demo.wait(within=15) == 130
+    assert demo.wait() == 130
     assert demo.told()[-1] == "stopped"
     assert nothing_is_left(demo)
 
@@ -142,7 +141,7 @@ def test_an_impatient_interrupt_in_the_middle_of_the_set_up_leaves_nothing_eithe
     demo.wait_for("shop")
     os.kill(demo.pid, signal.SIGINT)
     os.kill(demo.pid, signal.SIGINT)
-    assert demo.wait(within=15) == 130
+    assert demo.wait() == 130
     assert demo.told()[-1] == "stopped"
     assert nothing_is_left(demo)
 
@@ -152,7 +151,7 @@ def test_a_kill_leaves_no_process(stack: ExitStack) -> None:
     demo.wait_for("parts")
     assert len(demo.left_processes()) == 9  # itself, the engine, its four containers, and the three parts
     os.kill(demo.pid, signal.SIGKILL)
-    until(lambda: not demo.left_processes(), within=10, why="everything to end")
+    until(lambda: not demo.left_processes(), why="everything to end")
 
 
 def test_an_interrupt_leaves_no_container_on_somebody_elses_engine(
@@ -163,7 +162,7 @@ def test_an_interrupt_leaves_no_container_on_somebody_elses_engine(
     demo.wait_for("shop")
     assert len(docker_engine.client.containers.list()) == 4
     os.kill(demo.pid, signal.SIGINT)
-    assert demo.wait(within=30) == 130
+    assert demo.wait() == 130
     assert docker_engine.client.containers.list(all=True) == []
     assert docker_engine.client.networks.list(names=["shop_default"]) == []
     assert {tag for image in docker_engine.client.images.list() for tag in image.tags} <= images
@@ -173,7 +172,7 @@ def test_an_interrupt_leaves_no_container_on_somebody_elses_engine(
 def test_a_shop_that_is_there_already_is_not_touched(stack: ExitStack, docker_engine: DockerEngine) -> None:
     theirs = docker_engine.run(name="theirs", labels={"com.docker.compose.project": "shop"})
     demo = start(stack, "--docker", DOCKER_HOST=docker_engine.url)
-    assert demo.wait(within=30) == 1
+    assert demo.wait() == 1
     assert 'already has containers of a project "shop"' in demo.tail()
     theirs.reload()
     assert theirs.status == "running"
@@ -184,7 +183,7 @@ def test_a_part_that_dies_is_named(stack: ExitStack) -> None:
     demo.wait_for("parts")
     (alertmanager,) = [pid for pid, command in demo.left_processes().items() if "alertmanager.yml" in command]
     os.kill(alertmanager, signal.SIGKILL)
-    assert demo.wait(within=30) == 1
+    assert demo.wait() == 1
     assert "alertmanager ended with code -9" in demo.tail()
     assert nothing_is_left(demo)
 
@@ -195,7 +194,7 @@ def test_an_engine_that_does_not_answer_is_named() -> None:
         env={**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=STORY,
         check=False,
     )
     assert done.returncode == 1
@@ -204,7 +203,7 @@ def test_an_engine_that_does_not_answer_is_named() -> None:
 
 def test_a_program_that_does_not_start_is_named(stack: ExitStack) -> None:
     demo = start(stack, PROMETHEUS="/bin/false")
-    assert demo.wait(within=60) == 1
+    assert demo.wait() == 1
     assert "history ended with code 1" in demo.tail()
     assert nothing_is_left(demo)
 

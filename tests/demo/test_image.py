@@ -1,7 +1,11 @@
 """The shop's image: test_engine.py runs the one made of this machine's Python; here it stands on somebody's base."""
 
+import pytest
+
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.processes import until
+
+pytestmark = pytest.mark.timeout(600)  # the base may have to be made
 
 
 def test_the_shop_runs_on_a_base_image(docker_engine: DockerEngine) -> None:
@@ -15,5 +19,5 @@ def test_the_shop_runs_on_a_base_image(docker_engine: DockerEngine) -> None:
         asked = docker_engine.client.containers.get("based").exec_run(["python3", "-m", "shop.health"])
         return bool(asked.exit_code == 0)
 
-    until(healthy, within=30, why="orders answers in a container on a base image")
+    until(healthy, why="orders answers in a container on a base image")
     docker_engine.client.images.remove(tag, force=True)
