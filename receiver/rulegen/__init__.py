@@ -8,11 +8,13 @@ from typing import Final
 
 from receiver.rulegen.band import Band
 from receiver.rulegen.classic import Classic
+from receiver.rulegen.threshold import Threshold
 from receiver.rulegen.zscore import ZScore
 
 BANDS: Final[Mapping[str, Band]] = {
     "auto": ZScore(),
     "classic": Classic(),
+    "threshold": Threshold(),
     "zscore": ZScore(),
 }
 """Adding a band is one new file and one line here."""

@@ -4,6 +4,7 @@ generate.py asks a band for its rules, promtests.py for what a unit test may exp
 the keys that it reads.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +31,9 @@ class Band(Protocol):
 
     forgives_small: bool = True
     """Whether differences below `min_deviation` are left alone."""
+
+    reads: frozenset[str] = frozenset({"window", "min_samples"})
+    """Of the keys that not every band reads, those that this one does."""
 
     def rules(self, detector: Detector) -> list[Record]:
         """What is evaluated after `amend:value` each time, down to `amend:zscore` and `amend:score`."""
@@ -70,6 +74,18 @@ class Band(Protocol):
     def level(self, _: Detector, /) -> float:
         """A usual level that is nothing to worry about."""
         return 100.0
+
+    def small(self, detector: Detector, /) -> float:
+        """A difference from that level that no tier reaches."""
+        return max(detector.absolute, detector.relative * abs(self.level(detector)))
+
+    def quiet(self, detector: Detector, every: timedelta) -> list[float]:
+        """History that is nothing to worry about, and enough of it to judge what follows: a wave around the level."""
+        level, small = self.level(detector), self.small(detector)
+        wobble = max(abs(level) / 100, small, small / min(detector.severity.values()))
+        half = max(1, detector.min_samples // 8)  # quick enough for the very first band to know both sides
+        wave = [level - wobble] * half + [level + wobble] * half
+        return wave * (math.ceil(self.warmup(detector, every) / every / len(wave)) + 1)
 
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:
         """What is said of the last of these values."""

@@ -56,7 +56,9 @@ def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str
     # One test of all detectors rather than one each: promtool evaluates every rule of the file in every test.
     tests = {
         "a spike fires, with its numbers, and neither before nor after": [each.spike() for each in told],
-        "nothing is judged while too little is known": [each.cold() for each in told],
+        "nothing is judged while too little is known": [
+            each.cold() for each in told if each.band.warmup(each.detector, tick)
+        ],
         "a flat series, and differences below min_deviation, are left alone": [
             each.flat() for each in told if each.band.forgives_small
         ],
@@ -104,20 +106,16 @@ class _Timeline:
         self.spec, self.detector, self.tick = spec, detector, tick
         self.band = BANDS[detector.band]
         self.level = self.band.level(detector)
-        # A deviation that the detector's floors leave alone, and tiers below 1 do not reach.
-        self.small = max(detector.absolute, detector.relative * abs(self.level))
-        self.wobble = max(abs(self.level) / 100, self.small, self.small / min(detector.severity.values()))
         self.sign = -1 if detector.direction == "below" else 1
         self.hold = math.ceil(detector.hold / tick)
-        half = max(1, detector.min_samples // 8)  # quick enough for the very first band to know both sides
-        wave = [self.level - self.wobble] * half + [self.level + self.wobble] * half
-        self.quiet = wave * (math.ceil(self.band.warmup(detector, tick) / tick / len(wave)) + 1)
+        self.quiet = self.band.quiet(detector, tick)
         self.high = self._far_out()
 
     def _far_out(self) -> float:
         """A value that is safely beyond the highest tier, from its first sample until the alert fires."""
         highest = max(self.detector.severity.values())
-        high = self.level + self.sign * 5 * self.wobble * highest
+        wobble = max(self.band.small(self.detector), max(self.quiet) - self.level, abs(self.level) / 100)
+        high = self.level + self.sign * 5 * wobble * highest
         # Not without end: the textbook's distance cannot grow beyond a few deviations.
         for _ in range(16):
             if min(abs(self._numbers(high, lasted).z_score) for lasted in (1, self.hold + 1)) > 1.2 * highest:
@@ -151,7 +149,7 @@ class _Timeline:
         """A series without any deviation of its own, and then a difference too small to matter."""
         start = len(self.quiet)
         end = start + self.hold + 1
-        near = self.level + self.sign * 0.9 * self.small
+        near = self.level + self.sign * 0.9 * self.band.small(self.detector)
         return self._case(
             values=[*[self.level] * start, *[near] * (end - start + 1)],
             judged=end + 1,
