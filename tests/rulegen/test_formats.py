@@ -252,5 +252,5 @@ def test_a_mixin_keeps_what_records_apart_from_what_alerts(rendered: Path) -> No
 
 
 def test_a_mixins_files_say_that_they_are_generated(rendered: Path) -> None:
-    for path in (rendered / "mixin.libsonnet", rendered / RULES, rendered / ALERTS):
+    for path in (*rendered.glob("*.libsonnet"), rendered / RULES, rendered / ALERTS):
         assert "specs/*.yml; do not edit" in path.read_text().splitlines()[0]
