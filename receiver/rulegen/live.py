@@ -4,10 +4,10 @@
 chunks, and an error says what to do about it.
 """
 
+import asyncio
 import json
 import re
 import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -119,7 +119,10 @@ class LivePrometheus:
     ) -> None:
         self.url = _address(url)
         self._answer_within = answer_within
-        self._client = httpx.Client(
+        # The synchronous client's time-outs begin anew with every byte, so that an answer that drips never ends;
+        # asyncio's end the whole question.
+        self._loop = asyncio.Runner()
+        self._client = httpx.AsyncClient(
             timeout=answer_within,
             follow_redirects=False,  # credentials go to the address that was given, and nowhere else
             trust_env=False,
@@ -132,7 +135,8 @@ class LivePrometheus:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self._loop.run(self._client.aclose())
+        self._loop.close()
 
     def instant(self, expr: str, at: datetime | None = None) -> list[Sample]:
         """The instant vector (or scalar, as one sample without labels) that an expression gives."""
@@ -249,24 +253,23 @@ class LivePrometheus:
         """The `data` of an answer, tried again for some seconds while there is none."""
         for attempt in stamina.retry_context(on=Temporary, attempts=4, timeout=self._answer_within, wait_initial=0.2):
             with attempt:
-                status, headers, body = self._fetch(method, path, form)
+                status, headers, body = self._loop.run(self._fetch(method, path, form))
                 return self._data(path, status, headers, body)
         raise AssertionError("stamina gives up by an exception")
 
-    def _fetch(self, method: str, path: str, form: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
-        deadline = time.monotonic() + self._answer_within
+    async def _fetch(self, method: str, path: str, form: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
         body = bytearray()
         data, params = (form, None) if method == "POST" else (None, form)
         try:
-            with self._client.stream(method, self.url + path, data=data, params=params) as response:
-                for piece in response.iter_bytes():
+            async with (
+                asyncio.timeout(self._answer_within),
+                self._client.stream(method, self.url + path, data=data, params=params) as response,
+            ):
+                async for piece in response.aiter_bytes():
                     body += piece
                     if len(body) > LARGEST_ANSWER:
                         raise TooMuch(f"{self.url}: answers more than {LARGEST_ANSWER // 1024**2} MiB; ask for less")
-                    # the client's own time-out begins anew with every byte
-                    if time.monotonic() > deadline:
-                        raise httpx.ReadTimeout("the answer does not end")
-        except httpx.TimeoutException as error:
+        except (httpx.TimeoutException, TimeoutError) as error:
             raise Temporary(
                 f"{self.url}: no answer within {self._answer_within:g} s; is it overloaded, or behind a firewall?"
             ) from error
