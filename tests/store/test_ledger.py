@@ -85,7 +85,7 @@ def test_writes_that_wait_together_share_one_commit(database: Path) -> None:
 
     def blocked(_: sa.Connection) -> None:
         entered.set()
-        assert release.wait(10)
+        assert release.wait(60)
 
     assert using(database, work) == [str(number) for number in range(100)]
 
@@ -172,7 +172,7 @@ def test_more_writes_than_may_wait_are_refused_at_once(database: Path, monkeypat
 
     def blocked(_: sa.Connection) -> None:
         entered.set()
-        assert release.wait(10)
+        assert release.wait(60)
 
     async def work(opened: Ledger) -> None:
         held = asyncio.create_task(opened.write(blocked))
@@ -212,7 +212,7 @@ def test_a_read_sees_one_moment(database: Path) -> None:
         def twice(connection: sa.Connection) -> tuple[int, int]:
             before = len(numbers(connection))
             begun.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             return before, len(numbers(connection))
 
         reading = asyncio.create_task(ledger.read(twice))

@@ -184,7 +184,7 @@ def test_a_container_that_keeps_crashing_does_not_count_as_running(
     docker_engine: DockerEngine, host: DockerHost
 ) -> None:
     crashing = {"Name": "always"}
-    docker_engine.run("/bin/sh", "-c", "sleep 0.3; exit 1", name="web", labels=ALLOWED, restart_policy=crashing)
+    docker_engine.run("/bin/sh", "-c", "sleep 0.1; exit 1", name="web", labels=ALLOWED, restart_policy=crashing)
     with pytest.raises(Permanent, match="given up on"):
         run(host.restart(resolve(host, "container", "web"), within=BRIEFLY))
 

@@ -16,9 +16,9 @@ import uvicorn
 from receiver.playbook import Playbook
 from receiver.settings import Settings
 from receiver.store import Ledger
-from receiver.web import Doors, create_app
+from receiver.web import Doors, create_app, health, webhook
 from receiver.web.protocol import PunctualProtocol
-from tests.bed.processes import until
+from tests.bed.processes import PATIENCE, until
 
 T = TypeVar("T")
 
@@ -112,6 +112,12 @@ class Web:
             replica="replica-1",
             config_hash=lambda: "c0ffee",
         )
+
+
+@pytest.fixture(autouse=True)
+def _waits_for_a_busy_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "ANSWER_WITHIN", PATIENCE)
+    monkeypatch.setattr(health, "STORE_ANSWERS_WITHIN", PATIENCE)
 
 
 @pytest.fixture
