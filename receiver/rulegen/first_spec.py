@@ -99,7 +99,7 @@ def scalar(value: str) -> str:
     harmless = re.fullmatch(r"(?:[A-Za-z]|\d+[a-z]+ )[^:#]*", value) and value.strip() == value and value.isprintable()
     if harmless and value.lower() not in YAML_WORDS:
         return value
-    return yaml.dump(value, default_style='"', width=10_000, allow_unicode=True).strip()
+    return yaml.dump(value, default_style='"', width=10_000, allow_unicode=value.isprintable()).strip()
 
 
 def _defaults(memory: Memory | None) -> Iterator[str]:

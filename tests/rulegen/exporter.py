@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
 
 from tests.bed.loopback import Loopback
 
@@ -77,6 +76,64 @@ class Shop(Exporter):
 
     def _gauge(self, name: str, *more: str) -> Gauge:
         return Gauge(name, f"Help of {name}", [*self._names, *more], registry=self.registry)
+
+
+class Native(Loopback):
+    """One native histogram, in the only form that carries them before Prometheus 3: protobuf."""
+
+    def __init__(self) -> None:
+        self.observed = 0
+        super().__init__()
+
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
+        self.observed += 1
+        histogram = b"".join(
+            (
+                _field(1, self.observed),  # sample_count
+                b"\x11" + struct.pack("<d", 0.1 * self.observed),  # sample_sum
+                _field(5, 0),  # schema
+                b"\x31" + struct.pack("<d", 1e-9),  # zero_threshold
+                _field(7, 0),  # zero_count
+                _field(12, _field(1, 0) + _field(2, 1)),  # positive_span: one bucket, at offset 0
+                _field(13, 2 * self.observed),  # positive_delta, zigzag
+            )
+        )
+        label = _field(1, b"namespace") + _field(2, b"shop")
+        metric = _field(1, label) + _field(7, histogram)
+        family = _field(1, b"cart_seconds") + _field(2, b"Carts") + _field(3, 4) + _field(4, metric)
+        answer(request, _varint(len(family)) + family, PROTOBUF)
+
+
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+
+
+def _varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+class Crowd(Loopback):
+    """Ten thousand users, each with a series of two metrics."""
+
+    SIZE = 10_000
+
+    def __init__(self) -> None:
+        self._scrapes = 0
+        super().__init__()
+
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
+        self._scrapes += 1
+        lines = ["# TYPE logins_total counter", "# TYPE balance gauge"]
+        for user in range(self.SIZE // 2):
+            lines.append(f'logins_total{{user="u{user}"}} {self._scrapes}')
+            lines.append(f'balance{{user="u{user}",namespace="n{user}"}} {self._scrapes % 5}')
+        answer(request, ("\n".join(lines) + "\n").encode(), "text/plain; version=0.0.4")
 
 
 def answer(request: BaseHTTPRequestHandler, body: bytes, content_type: str) -> None:

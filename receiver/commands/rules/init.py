@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,7 @@ EXAMPLES = examples(
     "amend rules init --prometheus https://prometheus.example.com --bearer-token-file token --out rules/specs/shop.yml",
 )
 
+WIDE = 110  #: characters of a line of names
 MOST = 20  #: detectors that a person reads one by one
 
 
@@ -144,20 +146,28 @@ def _tell(out: Path, proposals: Sequence["Proposal"], left_out: Sequence["LeftOu
             [(each.name, each.kind, each.series, ", ".join(each.by), each.why[0]) for each in proposals],
         )
         say("")
-    reasons: dict[str, list[str]] = {}
-    for each in left_out:
-        reasons.setdefault(each.why, []).append(each.metric)
-    if reasons:
-        rows = [(len(metrics), why, ", ".join(metrics)) for why, metrics in reasons.items()]
-        say_table(("LEFT OUT", "WHY", "METRICS"), rows)
+    if left_out:
+        say("LEFT OUT")
+        for why, metrics in _by_reason(left_out).items():
+            say(f"{why}:")
+            for line in wrap(", ".join(metrics), WIDE, break_long_words=False):
+                say(f"  {line}")
         say("")
     if memory:
         complain(f"warning: {memory.warning}; the spec says {memory}")
     if not proposals:
         complain("none of these makes a good detector, so no spec was written; docs/how-to/add-a-detector.md")
         return
-    say(f"{out}: written: {len(proposals)} detectors of {sum(each.series for each in proposals):,} series")
+    detectors = "1 detector" if len(proposals) == 1 else f"{len(proposals)} detectors"
+    say(f"{out}: written: {detectors} of {sum(each.series for each in proposals):,} series")
     say("Read it, keep what you would get up for, then run `amend rules generate` and `amend rules test`.")
+
+
+def _by_reason(left_out: Sequence["LeftOut"]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for each in left_out:
+        reasons.setdefault(each.why, []).append(each.metric)
+    return reasons
 
 
 def _tell_json(
