@@ -20,6 +20,11 @@ LEARNED: Final = "amend:learned"  #: the value as the band learns from it: cut o
 LEARNED_MEAN: Final = "amend:learned_mean"  #: of one short block, for windows too long to read sample by sample
 LEARNED_VARIANCE: Final = "amend:learned_variance"  #: of the same block
 SETTLED: Final = "amend:settled"  #: there while a new level has lasted so long that it is learned as it is
+# what a forecast is made of
+RECENT: Final = "amend:recent"  #: the mean of the last quarter of the time that the trend is told from
+RISE: Final = "amend:rise"  #: how much more that is than a quarter before
+VISITED: Final = "amend:visited"  #: how far the value got in the window before that
+FORECAST: Final = "amend:forecast"  #: the worse of the value now and what it will be
 
 PART: Final = "amend:part_"
 """In place of `amend:` where one detector has several bands: what each of them says by itself, with its `band`."""

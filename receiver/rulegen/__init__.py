@@ -8,12 +8,14 @@ from typing import Final
 
 from receiver.rulegen.band import Band
 from receiver.rulegen.classic import Classic
+from receiver.rulegen.forecast import Forecast
 from receiver.rulegen.threshold import Threshold
 from receiver.rulegen.zscore import ZScore
 
 BANDS: Final[Mapping[str, Band]] = {
     "auto": ZScore(),
     "classic": Classic(),
+    "forecast": Forecast(),
     "threshold": Threshold(),
     "zscore": ZScore(),
 }

@@ -14,6 +14,8 @@ from receiver.rulegen.rules import Group, Record
 from receiver.rulegen.spec import Detector
 from receiver.rulegen.watched import watch_group
 
+STEPS = 288  #: evaluations of a window in a test, unless it is evaluated more seldom: enough for every band
+
 _SIDE = {"above": "above", "below": "below", "both": "away from"}
 
 
@@ -67,6 +69,14 @@ class Band(Protocol):
 
     # ── what a unit test may expect ──
 
+    def step(self, detector: Detector) -> timedelta:
+        """The longest time between two evaluations with which it can judge at all."""
+        return detector.window / max(STEPS, 2 * detector.min_samples)
+
+    def fine_step(self, detector: Detector) -> timedelta:
+        """The longest with which it judges as it does in production, if that is less."""
+        return self.step(detector)
+
     def warmup(self, detector: Detector, every: timedelta) -> timedelta:
         """How long a new series with a sample as often as that is not judged, at most."""
         ...
@@ -86,6 +96,10 @@ class Band(Protocol):
         half = max(1, detector.min_samples // 8)  # quick enough for the very first band to know both sides
         wave = [level - wobble] * half + [level + wobble] * half
         return wave * (math.ceil(self.warmup(detector, every) / every / len(wave)) + 1)
+
+    def approach(self, _: Detector, every: timedelta) -> list[float]:  # noqa: ARG002 - others read it
+        """What follows such history and must alert although no bound is passed yet; for bands that look ahead."""
+        return []
 
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:
         """What is said of the last of these values."""

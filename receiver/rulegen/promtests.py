@@ -26,13 +26,14 @@ from receiver.rulegen.rules import Group, folded, quoted
 from receiver.rulegen.spec import Detector, Spec
 from receiver.rulegen.watched import judged_on
 
-BLOCKS: Final = 288  #: samples of a window in a test, unless it is evaluated more seldom: enough for every band
+MOST: Final = 720  #: evaluations of a test: what needs more to be shown together is shown less of
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Check:
     at: int  #: in ticks
     fires: Mapping[str, str] | None = None  #: the annotations of the alerts that fire then
+    severities: Sequence[str] | None = None  #: those of them that do, if not all
     exists: str = ""  #: a series that must be there all the same, so that silence means something
     missing: str = ""  #: a series that must not
 
@@ -62,6 +63,7 @@ def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str
         "a flat series, and differences below min_deviation, are left alone": [
             each.flat() for each in told if each.band.forgives_small
         ],
+        "what heads for its bound fires before it is there": [each.approach() for each in told if each.approaching],
         "nothing is judged while only_if does not hold": [
             each.idle() for each in told if each.detector.only_if is not None
         ],
@@ -95,8 +97,15 @@ def _excuse(detector: Detector) -> str:
 def tick_of(spec: Spec) -> timedelta:
     """promtool evaluates all groups of a file alike: as seldom as their windows bear, for the sake of time."""
     common = timedelta(seconds=math.gcd(*(round(each.interval.total_seconds()) for each in spec.detectors)))
-    longest = min(each.window / max(BLOCKS, 2 * each.min_samples) for each in spec.detectors)
-    return max(common, longest // common * common)
+    fine, coarse = (
+        max(common, longest // common * common)
+        for longest in (
+            min(BANDS[each.band].fine_step(each) for each in spec.detectors),
+            min(BANDS[each.band].step(each) for each in spec.detectors),
+        )
+    )
+    most = max(len(BANDS[each.band].quiet(each, fine)) for each in spec.detectors)
+    return fine if most <= MOST else coarse
 
 
 class _Timeline:
@@ -109,6 +118,7 @@ class _Timeline:
         self.sign = -1 if detector.direction == "below" else 1
         self.hold = math.ceil(detector.hold / tick)
         self.quiet = self.band.quiet(detector, tick)
+        self.approaching = self.band.approach(detector, tick)
         self.high = self._far_out()
 
     def _far_out(self) -> float:
@@ -156,6 +166,26 @@ class _Timeline:
             checks=[_Check(at=start - 1, exists=ZSCORE), _Check(at=end, exists=ZSCORE)],
         )
 
+    def approach(self) -> _Case:
+        values = [*self.quiet, *self.approaching]
+        end = len(values) - 1
+        held = [
+            self.band.numbers(self.detector, values[: end + 1 - back], every=self.tick) for back in range(self.hold + 1)
+        ]
+        nearest = min(abs(each.z_score) for each in held)
+        return self._case(
+            values=values,
+            judged=end + 1,
+            checks=[
+                _Check(at=len(self.quiet) - 1, exists=ZSCORE),
+                _Check(
+                    at=end,
+                    fires=self._in_words(values[-1], held[0]),
+                    severities=[name for name, distance in self.detector.severity.items() if distance < nearest],
+                ),
+            ],
+        )
+
     def idle(self) -> _Case:
         start = len(self.quiet)
         end = start + self.hold + 1
@@ -175,7 +205,9 @@ class _Timeline:
         return self.band.numbers(self.detector, [*self.quiet, *[value] * lasted], every=self.tick)
 
     def _annotations(self, value: float, at: int) -> Mapping[str, str]:
-        said = self._numbers(value, at + 1 - len(self.quiet))
+        return self._in_words(value, self._numbers(value, at + 1 - len(self.quiet)))
+
+    def _in_words(self, value: float, said: Numbers) -> Mapping[str, str]:
         numbers = {
             "value": value,
             "mean": said.mean,
@@ -244,7 +276,7 @@ def _alert_check(case: _Case, check: _Check) -> str:
     if check.fires is None:
         return f"{head} []"
     lines = [head]
-    for severity in detector.severity:
+    for severity in detector.severity if check.severities is None else check.severities:
         labels = {**_labels(detector), **static_labels(case.spec, detector, severity)}
         lines += ["    - exp_labels:", *_mapping(labels), "      exp_annotations:", *_mapping(check.fires)]
     return "\n".join(lines)

@@ -21,7 +21,7 @@ from receiver.conventions import (
     ZSCORE,
 )
 from receiver.durations import format_duration
-from receiver.rulegen.band import Band, Numbers
+from receiver.rulegen.band import STEPS, Band, Numbers
 from receiver.rulegen.promql import SECOND, either, enclosed, number, over, over_block
 from receiver.rulegen.recorded import group_name, recorded, series
 from receiver.rulegen.rules import Group, Record
@@ -72,6 +72,12 @@ class Threshold(Band):
 
     def distance(self, detector: Detector, /, _: str) -> str:
         return f"its bound is {number(bound_of(detector))}"
+
+    def step(self, detector: Detector) -> timedelta:
+        return detector.window / 2
+
+    def fine_step(self, detector: Detector) -> timedelta:
+        return detector.window / STEPS
 
     def warmup(self, _: Detector, every: timedelta) -> timedelta:
         return 0 * every
@@ -152,8 +158,8 @@ def scale_records(detector: Detector) -> list[Record]:
             detector,
             BAND_STDDEV,
             either(f"clamp_min({gap}, {floor}) / {sigma}", f"0 * {value} + {floor} / {sigma}"),
-            f"A {sigma}th of the way from the usual level to the bound, which is taken for {floor} where it is less,"
-            " and where nothing is known yet.",
+            f"The distance from the usual level to the bound, in {sigma} parts; {floor} is the least that it is"
+            " taken for, and what it is taken for while nothing is known.",
         ),
         recorded(detector, BAND_MEAN, f"{bound} {inwards} {sigma} * {stddev}", "The usual level."),
         recorded(detector, edge, f"0 * {stddev} + {bound}", "The bound, where the band ends."),
