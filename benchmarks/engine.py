@@ -23,7 +23,7 @@ from tests.bed.parts import program
 
 Labels = frozenset[tuple[str, str]]
 """A series' labels, `__name__` among them where it has a name."""
-Answers = Mapping[Labels, Mapping[int, float]]
+Answers = Mapping[Labels, dict[int, float]]
 """What an expression gave: series → step → value."""
 
 _ASKED: Final = re.compile(r'^\s+expr: ".*", time: (\S+),$')
@@ -70,7 +70,7 @@ def ask(rules: str, inputs: Sequence[Input], expr: str, *, every: timedelta, sin
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         Path(folder, "benchmark.rules.yml").write_text(rules)
         Path(folder, "benchmark.test.yml").write_text(json.dumps(test))
-        told = subprocess.run(
+        done = subprocess.run(
             [program("promtool"), "test", "rules", "benchmark.test.yml"],
             cwd=folder,
             # Nearly all that promtool allocates it needs to the end: collecting less often saves a third of the time.
@@ -79,8 +79,10 @@ def ask(rules: str, inputs: Sequence[Input], expr: str, *, every: timedelta, sin
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-        ).stdout
-    return _read(told, every)
+        )
+    if done.returncode not in (0, 1):  # 1 is an answer; a tester that was killed would pass for a silent detector
+        raise AmendError(f"promtool ended with {done.returncode}: {done.stdout[-500:]}")
+    return _read(done.stdout, every)
 
 
 def _notation(given: Input) -> str:

@@ -14,11 +14,12 @@ from typing import Annotated
 import typer
 
 from benchmarks.nab.corpus import Series, load
-from benchmarks.nab.detector import AUTO, RuleSet, from_rules, from_spec
 from benchmarks.nab.figures import Figures, Judged, figures
 from benchmarks.nab.plot import ASKED, draw
 from benchmarks.nab.report import table
 from benchmarks.nab.run import answers, flags
+from benchmarks.nab.specs import AUTO
+from benchmarks.rule_set import RuleSet, from_rules, from_spec
 from receiver.errors import AmendError
 
 Folder = Annotated[Path, typer.Argument(help="The corpus: a folder with data/ and labels.json.")]

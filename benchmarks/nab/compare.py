@@ -11,9 +11,10 @@ import typer
 
 from benchmarks.nab.__main__ import Folder, Only, judge
 from benchmarks.nab.corpus import load
-from benchmarks.nab.detector import committed, from_spec
 from benchmarks.nab.figures import figures
 from benchmarks.nab.report import table
+from benchmarks.nab.specs import committed
+from benchmarks.rule_set import from_spec
 from receiver.errors import AmendError
 
 

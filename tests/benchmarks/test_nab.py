@@ -12,11 +12,12 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.nab.corpus import Series, load
-from benchmarks.nab.detector import AUTO, committed, from_spec
 from benchmarks.nab.figures import figures
 from benchmarks.nab.nab_score import STANDARD, nab_score, raw_score
 from benchmarks.nab.pages import pages
+from benchmarks.nab.specs import AUTO, committed
 from benchmarks.nab.stretches import GRID, stretches
+from benchmarks.rule_set import from_spec
 from receiver.errors import AmendError
 from tests.bed.parts import ROOT
 

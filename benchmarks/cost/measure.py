@@ -1,0 +1,158 @@
+"""One rule set in a real Prometheus: how long its groups take, what they read and record, and the memory.
+
+__main__.py calls it for one rule set after the other, each in a fresh process with the same past behind it.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+import yaml
+
+from benchmarks.cost import blocks
+from benchmarks.cost.history import Track
+from benchmarks.cost.workload import TARGET, Target, Workload
+from benchmarks.rule_set import RuleSet
+from receiver.durations import format_duration
+from tests.bed.processes import until
+from tests.bed.prometheus import Prometheus
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often all groups are evaluated while they are measured, and how many evaluations count.
+
+    An evaluation costs what it costs however long one waits for the next. The first of all does not count: it warms
+    caches and makes series.
+    """
+
+    every: timedelta
+    evaluations: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a rule set costs on a workload. Times are medians, in seconds."""
+
+    rules: str
+    workload: str
+    input_series: int
+    group_seconds: Mapping[str, float]
+    seconds_per_1000: float  #: of 1,000 input series, with every group due at once
+    average_seconds_per_1000: float  #: with groups that run less often counted for as much less
+    samples_read: float  #: per input series, with every group due at once
+    recorded: float  #: series that the rules record, per input series
+    resident_bytes: int  #: at its highest
+    head_series: int
+
+
+def measure(
+    rule_set: RuleSet, workload: Workload, *, pace: Pace, past: Path, tracks: Sequence[Track], began: int, folder: Path
+) -> Cost:
+    """`past` holds the blocks until `began`; `tracks` fill the time since then."""
+    rules, log = folder / "measured.rules.yml", folder / "queries.log"
+    groups = [{**group, "interval": format_duration(pace.every)} for group in rule_set.groups]
+    rules.write_text(yaml.safe_dump({"groups": groups}, sort_keys=False))
+    with Target(workload) as target:
+        prometheus = _prometheus(rules, target.address, pace=pace, folder=folder, log=log)
+        data = prometheus.directory / "data"
+        shutil.copytree(past, data, copy_function=os.link)  # blocks never change, so that they can be shared
+        blocks.write(tracks, data, start=began, end=int(time.time()), now=began)
+        with prometheus:
+            watch = _Watch(prometheus, target, pace, len(groups))
+            until(watch.has_seen_enough, within=600, why="the groups were not evaluated often enough", every=0.2)
+            return _cost(rule_set, workload, watch, samples=_samples_read(log))
+
+
+class _Watch:
+    """What Prometheus told of itself, looked at again and again."""
+
+    def __init__(self, prometheus: Prometheus, target: Target, pace: Pace, groups: int) -> None:
+        self.prometheus = prometheus
+        self.target = target
+        self.pace = pace
+        self.groups = groups
+        self.durations: dict[str, dict[str, float]] = defaultdict(dict)  #: group → time of evaluation → seconds
+        self.resident = 0.0
+        self.began = time.monotonic()
+
+    def has_seen_enough(self) -> bool:
+        answer = httpx.get(f"{self.prometheus.url}/api/v1/rules", timeout=60, trust_env=False).json()
+        for group in answer["data"]["groups"]:
+            if datetime.fromisoformat(group["lastEvaluation"]).year > 1:  # the year 1 is Go's "never"
+                self.durations[group["name"]][group["lastEvaluation"]] = group["evaluationTime"]
+        own = self.own()
+        self.resident = max(self.resident, own["process_resident_memory_bytes"])
+        if self.target.scrapes < 2:  # Prometheus begins to scrape some seconds after it began to evaluate
+            return False
+        if not self.groups:
+            return time.monotonic() > self.began + (self.pace.evaluations + 1) * self.pace.every.total_seconds()
+        seen = [len(evaluations) for evaluations in self.durations.values()]
+        return len(seen) == self.groups and min(seen) > self.pace.evaluations
+
+    def own(self) -> Mapping[str, float]:
+        """Prometheus' own metrics that have no labels."""
+        text = httpx.get(f"{self.prometheus.url}/metrics", timeout=60, trust_env=False).text
+        pairs = (line.split(" ") for line in text.splitlines() if not line.startswith("#") and "{" not in line)
+        return {name: float(value) for name, value in pairs}
+
+    @property
+    def medians(self) -> Mapping[str, float]:
+        """Group → seconds, without its first evaluation."""
+        return {name: median([took[at] for at in sorted(took)[1:]]) for name, took in self.durations.items()}
+
+
+def _prometheus(rules: Path, target: str, *, pace: Pace, folder: Path, log: Path) -> Prometheus:
+    every = format_duration(pace.every)
+    config: dict[str, Any] = {
+        "global": {"scrape_interval": every, "evaluation_interval": every, "query_log_file": str(log)},
+        "scrape_configs": [
+            {
+                "job_name": TARGET["job"],
+                "static_configs": [{"targets": [target], "labels": {"instance": TARGET["instance"]}}],
+            }
+        ],
+    }
+    # Blocks stay as they are: compacting them would be measured, too.
+    return Prometheus(
+        folder, rules=[rules], config=config, flags=[f"--storage.tsdb.max-block-duration={blocks.BLOCK}s"]
+    )
+
+
+def _cost(rule_set: RuleSet, workload: Workload, watch: _Watch, *, samples: float) -> Cost:
+    medians, intervals = watch.medians, rule_set.intervals
+    often = min(intervals.values(), default=watch.pace.every)
+    thousands = workload.series / 1000
+    recorded = sum(watch.prometheus.value(f"count({each})") or 0 for each in rule_set.selectors)
+    return Cost(
+        rules=rule_set.name,
+        workload=str(workload),
+        input_series=workload.series,
+        group_seconds=medians,
+        seconds_per_1000=sum(medians.values()) / thousands,
+        average_seconds_per_1000=sum(took * (often / intervals[name]) for name, took in medians.items()) / thousands,
+        samples_read=samples / workload.series,
+        recorded=recorded / workload.series,
+        resident_bytes=int(watch.resident),
+        head_series=int(watch.own()["prometheus_tsdb_head_series"]),
+    )
+
+
+def _samples_read(log: Path) -> float:
+    """Of one evaluation of each group, as Prometheus' query log tells it."""
+    read: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for line in log.read_text().splitlines() if log.exists() else ():
+        query = json.loads(line)
+        if "ruleGroup" in query:
+            samples = query["stats"].get("samples", {}).get("totalQueryableSamples", 0)
+            read[query["ruleGroup"]["name"]][query["params"]["end"]] += samples
+    return sum(median(evaluations.values()) for evaluations in read.values())
