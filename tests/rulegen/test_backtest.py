@@ -1,0 +1,205 @@
+"""`amend rules backtest` on a real Prometheus: what it says of a known past, and that a live run says the same.
+
+The past is back-filled; the live run scrapes and evaluates every second.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from receiver.commands.rules import app
+from receiver.rulegen.backtest import Wanted, backtest, step_for
+from receiver.rulegen.generate import load_specs
+from receiver.rulegen.live import LivePrometheus
+from tests.bed.metrics_target import MetricsTarget
+from tests.bed.parts import program
+from tests.bed.processes import until
+from tests.bed.prometheus import Prometheus
+from tests.rulegen.proof import generated, spec
+
+HOURS = 30
+END = int(time.time()) // 3600 * 3600 - 3600
+SPIKE = END - 4 * 3600  #: of the host `hit`, for half an hour, and again forty minutes later
+HOSTILE = '<script>alert(1)</script> "}\\ {{7*7}}'
+KEYS = "interval: 1m, window: 4h, min_samples: 30, for: 2m, keep_firing_for: 0s, severity: {high: 3, critical: 100}"
+LOAD = f"{{name: load, expr: max by (host) (load), by: [host], {KEYS}}}"
+IDLE = f"{{name: idle, expr: max by (host) (load), by: [host], only_if: max by (host) (load) > 1000, {KEYS}}}"
+LONG = LOAD.replace("name: load", "name: long").replace("window: 4h", "window: 2d")
+NONE = f"{{name: none, expr: max by (host) (nothing), by: [host], {KEYS}}}"
+
+
+def past() -> str:
+    lines = ["# TYPE load gauge"]
+    for host in ("hit", "calm", HOSTILE):
+        quoted = host.replace("\\", "\\\\").replace('"', '\\"')
+        for at in range(END - HOURS * 3600, END + 1, 60):
+            up = host != "calm" and (SPIKE <= at < SPIKE + 1800 or SPIKE + 4200 <= at < SPIKE + 4800)
+            lines.append(f'load{{host="{quoted}"}} {100 + at // 60 % 7 + 100 * up} {at}')
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with Prometheus(tmp_path_factory.mktemp("past"), history=past()) as prometheus:
+        yield prometheus
+
+
+def run(folder: Path, url: str, *options: str, detectors: tuple[str, ...] = (LOAD,)) -> Result:
+    specs = spec(folder / "specs", *detectors)
+    end = datetime.fromtimestamp(END, UTC).isoformat()
+    words = ["backtest", "--prometheus", url, "--specs", str(specs), "--promtool", program("promtool")]
+    return CliRunner().invoke(app, [*words, "--since", "12h", "--until", end, *options])
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def test_each_episode_is_one_page_and_begins_after_its_for(tmp_path: Path, prometheus: Prometheus) -> None:
+    result = run(tmp_path, prometheus.url, "--step", "1m", "-o", "json")
+    assert result.exit_code == 0, result.output
+    (told,) = json.loads(result.stdout)["detectors"]
+    # Ten minutes of it forty minutes later are the same episode.
+    assert [(page["labels"]["host"], page["start"], page["end"]) for page in told["pages"]] == [
+        (host, moment(SPIKE + 120), moment(SPIKE + 4800)) for host in (HOSTILE, "hit")
+    ]
+    high, critical = told["severities"]
+    assert (high["severity"], high["pages"], high["pages_per_week"]) == ("high", 2, pytest.approx(28, rel=0.01))
+    assert high["longest_seconds"] == 4800 - 120
+    assert high["time_up"] == pytest.approx(2 * (28 + 8) / (3 * 720), rel=0.01)
+    assert (critical["pages"], critical["time_up"]) == (0, 0)
+    assert told["judged"] == 1
+    assert told["notes"] == []
+
+
+def test_people_read_a_table_with_the_worst_severity_of_each_episode(tmp_path: Path, prometheus: Prometheus) -> None:
+    result = run(tmp_path, prometheus.url, "--detector", "load", detectors=(LOAD, NONE))
+    assert result.exit_code == 0, result.output
+    assert "judged every 2m, though the rules are evaluated every 1m" in result.stdout
+    assert "host=hit" in result.stdout
+    assert "none" not in result.stdout
+    (row,) = [line.split() for line in result.stdout.splitlines() if line.startswith("load      high")]
+    assert row[:6] == ["load", "high", "2", "28.0", "3.33%", "1h18m"]
+
+
+def test_what_is_not_judged_is_told(tmp_path: Path, prometheus: Prometheus) -> None:
+    result = run(
+        tmp_path, prometheus.url, detectors=(LOAD.replace("name: load", "name: long").replace("4h", "2d"), IDLE)
+    )
+    assert result.exit_code == 0, result.output
+    assert "idle: 100% of the time only_if did not hold" in result.stdout
+    assert "long: its history begins" in result.stdout
+    assert "(Prometheus keeps 1y), later than the 2d2h that the band looks back" in result.stdout
+
+
+def test_series_beyond_the_most_are_picked_by_chance_and_this_is_told(tmp_path: Path, prometheus: Prometheus) -> None:
+    result = run(tmp_path, prometheus.url, "--max-series", "1", "-o", "json")
+    (told,) = json.loads(result.stdout)["detectors"]
+    assert told["series"] <= 1
+    assert told["series_seen"] == 3
+    assert "of its 3 series were judged, picked by chance" in told["notes"][-1]
+
+
+def test_no_data_at_all_is_a_finding(tmp_path: Path, prometheus: Prometheus) -> None:
+    result = run(tmp_path, prometheus.url, detectors=(NONE,))
+    assert result.exit_code == 1
+    assert "has no value of any of these detectors in this time" in result.stderr
+
+
+def test_a_prometheus_that_is_away_ends_it_with_2(tmp_path: Path) -> None:
+    result = run(tmp_path, "http://127.0.0.1:9")
+    assert result.exit_code == 2
+    assert "cannot be reached" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--detector", "lode"), 'a detector "lode"; did you mean "load"?'),
+        (("--step", "10m"), "at most 5m"),
+        (("--since", "often"), '"often" is not a duration'),
+        (("--until", "noon"), '"noon" is not a time'),
+        (("--promtool", "no-such-promtool"), "it comes with Prometheus"),
+    ],
+)
+def test_wrong_usage_is_told_with_the_way_out(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    result = run(tmp_path, "http://127.0.0.1:9", *options)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", "").split())
+
+
+def test_steps_are_as_long_as_the_windows_bear(tmp_path: Path) -> None:
+    presets = {"balanced": "5m", "high_frequency": "30s", "high_accuracy": "1m30s", "low_cost": "4m", "classic": "30s"}
+    names = [f"{{name: {preset}, expr: sum(x), preset: {preset}}}" for preset in presets]
+    for detector in load_specs(spec(tmp_path, *names)).specs[0].detectors:
+        minutes, _, seconds = presets[detector.name].partition("m")
+        expected = timedelta(seconds=int(minutes[:-1])) if minutes.endswith("s") else timedelta(minutes=int(minutes))
+        assert step_for(detector) == expected + timedelta(seconds=int(seconds.rstrip("s") or 0))
+
+
+# ── against a live run ──
+
+FAST = (
+    "{name: load, expr: max by (host) (load), by: [host], interval: 1s, window: 1m, min_samples: 8, for: 2s,"
+    " keep_firing_for: 2s, min_deviation: {relative: 10%}, severity: {high: 3, critical: 6}}"
+)
+
+
+def test_the_pages_of_a_backtest_are_those_of_the_live_run(
+    tmp_path: Path, running: ExitStack, target: MetricsTarget
+) -> None:
+    out = generated(tmp_path, FAST)
+    for host in ("hit", "calm"):
+        target.set("load", 100, host=host)
+    live = running.enter_context(Prometheus(tmp_path, scrape={"shop": target.address}, rules=[out / "shop.rules.yml"]))
+    until(lambda: len(live.query("amend:zscore")) == 2, within=60, why="both hosts are judged")
+    began = time.time()
+    target.set("load", 500, host="hit")
+    until(lambda: len(fired(live)) == 2, within=60, why="the spike fires in both severities")
+    target.set("load", 100, host="hit")
+    until(lambda: live.alerts() == [], within=60, why="the alerts are over")
+    over = datetime.now(UTC)
+
+    found = load_specs(tmp_path / "specs").specs[0]
+    wanted = Wanted(
+        since=over - datetime.fromtimestamp(began - 5, UTC),
+        until=over,
+        step=timedelta(seconds=1),
+        promtool=program("promtool"),
+    )
+    with LivePrometheus(live.url) as asked:
+        verdict = backtest(asked, found, found.detectors[0], wanted)
+    pages = {page.severity: page for page in verdict.pages}
+    lived = alerts_lived(live, over)
+    assert {page.series for page in pages.values()} == {(("host", "hit"),)}
+    assert set(pages) == set(lived) == {"high", "critical"}
+    for severity, (first, last) in lived.items():
+        # One step of the grid, and one of the live rules' own clock.
+        assert abs(pages[severity].start.timestamp() - first) <= 2
+        assert abs((pages[severity].end - verdict.grid.step).timestamp() - last) <= 2
+
+
+def fired(live: Prometheus) -> list[Any]:
+    return [alert for alert in live.alerts() if alert["state"] == "firing"]
+
+
+def alerts_lived(live: Prometheus, over: datetime) -> dict[str, tuple[float, float]]:
+    """By severity, the first and the last moment at which the live alert fired."""
+    answer = httpx.get(
+        f"{live.url}/api/v1/query",
+        params={"query": 'ALERTS{alertstate="firing"}[10m]', "time": over.timestamp()},
+        timeout=10,
+        trust_env=False,
+    )
+    return {
+        each["metric"]["severity"]: (each["values"][0][0], each["values"][-1][0])
+        for each in answer.json()["data"]["result"]
+    }
