@@ -6,17 +6,21 @@ The command line calls generate.py; nothing of the receiver is imported here, no
 from collections.abc import Mapping
 from typing import Final
 
+from receiver.rulegen.any_of import AnyOf
 from receiver.rulegen.band import Band
 from receiver.rulegen.classic import Classic
 from receiver.rulegen.forecast import Forecast
+from receiver.rulegen.spec import ANY_OF
 from receiver.rulegen.threshold import Threshold
 from receiver.rulegen.zscore import ZScore
 
-BANDS: Final[Mapping[str, Band]] = {
-    "auto": ZScore(),
+_SINGLE: Final[Mapping[str, Band]] = {
     "classic": Classic(),
     "forecast": Forecast(),
     "threshold": Threshold(),
     "zscore": ZScore(),
 }
 """Adding a band is one new file and one line here."""
+
+BANDS: Final[Mapping[str, Band]] = {**_SINGLE, "auto": ZScore(), ANY_OF: AnyOf(_SINGLE)}
+"""What `band` may name."""

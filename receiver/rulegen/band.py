@@ -31,12 +31,6 @@ class Numbers:
 class Band(Protocol):
     """One way to judge. What all bands have in common stands here as a default."""
 
-    forgives_small: bool = True
-    """Whether differences below `min_deviation` are left alone."""
-
-    reads: frozenset[str] = frozenset({"window", "min_samples"})
-    """Of the keys that not every band reads, those that this one does."""
-
     def rules(self, detector: Detector) -> list[Record]:
         """What is evaluated after `amend:value` each time, down to `amend:zscore` and `amend:score`."""
         ...
@@ -56,6 +50,10 @@ class Band(Protocol):
     def mistakes(self, _: Detector, /) -> Iterator[tuple[str, str]]:
         """Keys of the spec that this band cannot work with, and why."""
         yield from ()
+
+    def reads(self, _: Detector, /) -> frozenset[str]:
+        """Of the keys that not every band reads, those that this one does."""
+        return frozenset({"window", "min_samples"})
 
     # ── what people read ──
 
@@ -77,6 +75,10 @@ class Band(Protocol):
         """The longest with which it judges as it does in production, if that is less."""
         return self.step(detector)
 
+    def forgives_small(self, _: Detector, /) -> bool:
+        """Whether differences below `min_deviation` are left alone."""
+        return True
+
     def warmup(self, detector: Detector, every: timedelta) -> timedelta:
         """How long a new series with a sample as often as that is not judged, at most."""
         ...
@@ -85,20 +87,20 @@ class Band(Protocol):
         """A usual level that is nothing to worry about."""
         return 100.0
 
-    def small(self, detector: Detector, /) -> float:
+    def small(self, detector: Detector, /, level: float) -> float:
         """A difference from that level that no tier reaches."""
-        return max(detector.absolute, detector.relative * abs(self.level(detector)))
+        return max(detector.absolute, detector.relative * abs(level))
 
-    def quiet(self, detector: Detector, every: timedelta) -> list[float]:
+    def quiet(self, detector: Detector, /, level: float, *, every: timedelta) -> list[float]:
         """History that is nothing to worry about, and enough of it to judge what follows: a wave around the level."""
-        level, small = self.level(detector), self.small(detector)
+        small = self.small(detector, level)
         wobble = max(abs(level) / 100, small, small / min(detector.severity.values()))
         half = max(1, detector.min_samples // 8)  # quick enough for the very first band to know both sides
         wave = [level - wobble] * half + [level + wobble] * half
         return wave * (math.ceil(self.warmup(detector, every) / every / len(wave)) + 1)
 
-    def approach(self, _: Detector, every: timedelta) -> list[float]:  # noqa: ARG002 - others read it
-        """What follows such history and must alert although no bound is passed yet; for bands that look ahead."""
+    def approach(self, _: Detector, /, level: float, *, every: timedelta) -> list[float]:  # noqa: ARG002 - others read it
+        """What follows that and must alert although no bound is passed yet; for bands that look ahead."""
         return []
 
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:

@@ -21,8 +21,6 @@ from receiver.rulegen.watched import edge_records, zscore_record
 class Classic(Band):
     """mean ± sigma standard deviations of the window that ends now."""
 
-    forgives_small = False
-
     def rules(self, detector: Detector) -> list[Record]:
         value, samples = series(VALUE, detector), series(SAMPLES, detector)
         distance = f"abs({series(ZSCORE, detector)})"
@@ -55,6 +53,9 @@ class Classic(Band):
 
     def distance(self, _: Detector, /, z_score: str) -> str:
         return f"that is {z_score} standard deviations away"
+
+    def forgives_small(self, _: Detector, /) -> bool:
+        return False
 
     def warmup(self, detector: Detector, every: timedelta) -> timedelta:
         return detector.min_samples * every

@@ -44,8 +44,6 @@ SHORT: Final = 0.1
 class Forecast(Threshold):
     """As a threshold, of the value or of what it will be within `horizon`, whichever is worse."""
 
-    reads = frozenset({"window", "bound", "horizon"})
-
     def rules(self, detector: Detector) -> list[Record]:
         return [
             learned_record(detector),
@@ -81,6 +79,9 @@ class Forecast(Threshold):
             late = f"`for` is {hold} and the horizon {horizon}: the alert would come after what it foretells"
             yield "for", f"{late}; shorten `for` or look further ahead"
 
+    def reads(self, _: Detector, /) -> frozenset[str]:
+        return frozenset({"window", "bound", "horizon"})
+
     def summary(self, detector: Detector) -> str:
         return f"is {detector.direction} its bound, or will be within {format_duration(detector.horizon)}"
 
@@ -93,12 +94,11 @@ class Forecast(Threshold):
     def fine_step(self, detector: Detector) -> timedelta:
         return min(super().fine_step(detector), quarter_of(detector) / FEWEST)
 
-    def approach(self, detector: Detector, every: timedelta) -> list[float]:
+    def approach(self, detector: Detector, /, level: float, *, every: timedelta) -> list[float]:
         """A steady rise that ends just short of the bound."""
         if every > quarter_of(detector) / FEWEST:
             return []
         steps = (QUARTERS + 1) * math.ceil(quarter_of(detector) / every) + math.ceil(detector.hold / every) + 2
-        level = self.level(detector)
         return [level + (bound_of(detector) - level) * 0.95 * step / steps for step in range(1, steps + 1)]
 
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:

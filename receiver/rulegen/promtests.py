@@ -61,7 +61,7 @@ def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str
             each.cold() for each in told if each.band.warmup(each.detector, tick)
         ],
         "a flat series, and differences below min_deviation, are left alone": [
-            each.flat() for each in told if each.band.forgives_small
+            each.flat() for each in told if each.band.forgives_small(each.detector)
         ],
         "what heads for its bound fires before it is there": [each.approach() for each in told if each.approaching],
         "nothing is judged while only_if does not hold": [
@@ -104,7 +104,8 @@ def tick_of(spec: Spec) -> timedelta:
             min(BANDS[each.band].step(each) for each in spec.detectors),
         )
     )
-    most = max(len(BANDS[each.band].quiet(each, fine)) for each in spec.detectors)
+    bands = [(BANDS[each.band], each) for each in spec.detectors]
+    most = max(len(band.quiet(each, band.level(each), every=fine)) for band, each in bands)
     return fine if most <= MOST else coarse
 
 
@@ -117,14 +118,14 @@ class _Timeline:
         self.level = self.band.level(detector)
         self.sign = -1 if detector.direction == "below" else 1
         self.hold = math.ceil(detector.hold / tick)
-        self.quiet = self.band.quiet(detector, tick)
-        self.approaching = self.band.approach(detector, tick)
+        self.quiet = self.band.quiet(detector, self.level, every=tick)
+        self.approaching = self.band.approach(detector, self.level, every=tick)
         self.high = self._far_out()
 
     def _far_out(self) -> float:
         """A value that is safely beyond the highest tier, from its first sample until the alert fires."""
         highest = max(self.detector.severity.values())
-        wobble = max(self.band.small(self.detector), max(self.quiet) - self.level, abs(self.level) / 100)
+        wobble = max(self.band.small(self.detector, self.level), max(self.quiet) - self.level, abs(self.level) / 100)
         high = self.level + self.sign * 5 * wobble * highest
         # Not without end: the textbook's distance cannot grow beyond a few deviations.
         for _ in range(16):
@@ -159,7 +160,7 @@ class _Timeline:
         """A series without any deviation of its own, and then a difference too small to matter."""
         start = len(self.quiet)
         end = start + self.hold + 1
-        near = self.level + self.sign * 0.9 * self.band.small(self.detector)
+        near = self.level + self.sign * 0.9 * self.band.small(self.detector, self.level)
         return self._case(
             values=[*[self.level] * start, *[near] * (end - start + 1)],
             judged=end + 1,

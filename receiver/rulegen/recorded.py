@@ -7,17 +7,21 @@ from collections.abc import Mapping
 from typing import Final
 
 from receiver import labels
-from receiver.conventions import BAND, DETECTOR, ONLY_IF, PART, VALUE
+from receiver.conventions import BAND, DETECTOR, ONLY_IF, PART
 from receiver.rulegen.rules import Record
 from receiver.rulegen.spec import Detector
 
-_SHARED: Final = (VALUE, ONLY_IF)  #: the same, whichever band looks at it
 _WHOLE: Final = "amend:"
 
 
 def series(metric: str, detector: Detector) -> str:
     """The selector of one of a detector's series."""
     return labels.selector(*_named(metric, detector))
+
+
+def every_part(metric: str, detector: Detector) -> str:
+    """The selector of that series of all the bands of a detector that has several."""
+    return labels.selector(_of_part(metric), {DETECTOR: detector.name})
 
 
 def recorded(detector: Detector, metric: str, expr: str, why: str) -> Record:
@@ -33,6 +37,10 @@ def group_name(detector: Detector, what: str) -> str:
 
 
 def _named(metric: str, detector: Detector) -> tuple[str, Mapping[str, str]]:
-    if not detector.part or metric in _SHARED:
+    if not detector.part or metric == ONLY_IF:  # which is the same, whichever band asks
         return metric, {DETECTOR: detector.name}
-    return metric.replace(_WHOLE, PART, 1), {DETECTOR: detector.name, BAND: detector.part}
+    return _of_part(metric), {DETECTOR: detector.name, BAND: detector.part}
+
+
+def _of_part(metric: str) -> str:
+    return metric.replace(_WHOLE, PART, 1)

@@ -38,9 +38,6 @@ PAST: Final = 1e-9
 class Threshold(Band):
     """Past `bound` or not; the distance is relative to that between the bound and the usual level."""
 
-    forgives_small = False  # a bound is a bound
-    reads = frozenset({"window", "bound"})
-
     def rules(self, detector: Detector) -> list[Record]:
         return [
             learned_record(detector),
@@ -67,6 +64,9 @@ class Threshold(Band):
         if detector.direction == "both":
             yield "direction", "a bound has one side; write `direction: above` or `direction: below`"
 
+    def reads(self, _: Detector, /) -> frozenset[str]:
+        return frozenset({"window", "bound"})
+
     def summary(self, detector: Detector) -> str:
         return f"is {detector.direction} its bound"
 
@@ -82,14 +82,17 @@ class Threshold(Band):
     def warmup(self, _: Detector, every: timedelta) -> timedelta:
         return 0 * every
 
-    def small(self, detector: Detector) -> float:
-        return least(detector)
+    def forgives_small(self, _: Detector, /) -> bool:
+        return False  # a bound is a bound
 
     def level(self, detector: Detector, /) -> float:
         return bound_of(detector) - outwards(detector) * 2 * least(detector)
 
-    def quiet(self, detector: Detector, every: timedelta) -> list[float]:
-        return [self.level(detector)] * (1 + math.ceil(detector.interval / every))
+    def small(self, detector: Detector, /, _: float) -> float:
+        return least(detector)
+
+    def quiet(self, detector: Detector, /, level: float, *, every: timedelta) -> list[float]:
+        return [level] * (1 + math.ceil(detector.interval / every))
 
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:
         return said(detector, values, values[-1], every=every)
