@@ -7,23 +7,22 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from receiver.rulegen.proposals import FAILURES, PILES, ROOM, SPENT, LeftOut, Metric, Proposal, failures_of
+from receiver.rulegen.proposals import LeftOut, Metric, Proposal, failures_of
 from receiver.rulegen.survey import Family, Kind, Selection, Survey, is_plain
+from receiver.rulegen.vocabulary import FAILURES, PILES, ROOM, SPENT, TRAFFIC, words_of
 
 MOST_READ: Final = 20_000  #: series behind one expression, which reads them at each evaluation
 
 #: Left out by their names alone; the first that matches gives the reason.
 NOT_WORTH: Final[tuple[tuple[str, str], ...]] = (
     (r"up|scrape_.*|promhttp_.*", "about the scrape itself, not about what is scraped"),
-    (r"ALERTS|ALERTS_FOR_STATE|amend:.*|anomaly:.*", "written by rules about other metrics"),
+    (r"ALERTS|ALERTS_FOR_STATE", "recorded by rules from other metrics"),
     (r"prometheus_.*|alertmanager_.*|amend_.*", "the monitoring's own; watch it with rules of its own"),
     (r"go_.*|python_.*|nodejs_.*|process_(?!resident_memory_bytes$|open_fds$).*", "about the language's runtime"),
     (r".*_created", "the moment when a series began"),
     (r".*_timestamp(_m?seconds)?", "a moment in time, not a level"),
     (r".*_info", "tells labels, not a level"),
 )
-
-TRAFFIC: Final = frozenset(("http", "grpc", "rpc", "request", "requests", "query", "queries", "responses", "messages"))
 
 
 def propose(survey: Survey, selections: Iterable[Selection], *, most: int) -> Iterator[Proposal | LeftOut]:
@@ -55,10 +54,10 @@ def _beyond(family: Family, most: int) -> LeftOut:
 
 def _not_worth(survey: Survey, family: Family) -> str:
     """Why nothing more need be asked about a metric."""
+    if ":" in family.name or family.name in survey.recorded:
+        return "recorded by rules from other metrics"
     if not is_plain(family.name):
         return "its name needs the quotes of Prometheus 3, which specs do not take"
-    if ":" in family.name or family.name in survey.recorded:
-        return "recorded by a rule from other metrics"
     if found := next((why for pattern, why in NOT_WORTH if re.fullmatch(pattern, family.name)), ""):
         return found
     if family.kind is Kind.INFO:
@@ -70,7 +69,7 @@ def _not_worth(survey: Survey, family: Family) -> str:
 
 def _worth(family: Family) -> tuple[int, str]:
     """Sorts by how much a metric tells about whether users are served."""
-    words = {*family.name.split("_")}
+    words = words_of(family.name)
     traffic = bool(words & TRAFFIC)
     match family.kind:
         case Kind.HISTOGRAM | Kind.NATIVE:

@@ -17,8 +17,10 @@ import yaml
 from receiver.durations import format_duration
 from receiver.errors import ConfigError, ConfigErrors
 from receiver.rulegen.presets import PRESETS
-from receiver.rulegen.proposals import Proposal, snake_case
+from receiver.rulegen.proposals import Proposal
 from receiver.rulegen.spec import load_spec
+from receiver.rulegen.survey import Kind
+from receiver.rulegen.vocabulary import snake_case
 
 LONGEST_HELP: Final = 160  #: characters of what an exporter says of its metric
 YAML_WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
@@ -109,8 +111,9 @@ def _defaults(memory: Memory | None) -> Iterator[str]:
 
 
 def _detector(proposal: Proposal) -> Iterator[str]:
+    kind = "of a kind that nobody tells" if proposal.kind is Kind.UNKNOWN else f"a {proposal.kind}"
     told = f": {_shortened(proposal.help)}" if proposal.help else ""
-    yield from _comment(f"{proposal.metric}, a {proposal.kind}{told}")
+    yield from _comment(f"{proposal.metric}, {kind}{told}")
     for reason in proposal.why:
         yield from _comment(f"- {reason}")
     yield f"- name: {scalar(proposal.name)}"

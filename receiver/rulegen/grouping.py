@@ -17,7 +17,7 @@ MANY_VALUES: Final = 50  #: of a label that is worth a word when it is left out
 PLACES: Final = ("cluster", "namespace")
 WORKLOADS: Final = (
     *("deployment", "statefulset", "daemonset", "cronjob", "workload"),
-    *("app", "application", "service", "service_name", "component"),
+    *("app", "application", "service", "service_name", "component", "container"),
 )
 PARTS: Final = (
     *("queue", "topic", "consumergroup", "vhost", "pool", "database", "datname"),

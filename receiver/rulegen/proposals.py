@@ -15,35 +15,25 @@ from receiver.rulegen.grouping import Grouping, group
 from receiver.rulegen.live import Sample
 from receiver.rulegen.presets import PRESETS
 from receiver.rulegen.survey import LATELY, MOST_SAMPLED, Family, Kind, Survey, visible
+from receiver.rulegen.vocabulary import (
+    FAILED,
+    FAILURES,
+    MACHINES,
+    NO_SUMS,
+    PILES,
+    STATUS,
+    direction,
+    snake_case,
+    spoken,
+    unit_of,
+    words_of,
+)
 
 SLOWEST: Final = timedelta(minutes=5)  #: between two scrapes: Prometheus looks back no further for a sample
 RANGE: Final = timedelta(minutes=5)  #: what a rate is taken over
 SCRAPES: Final = 4  #: that a rate needs at least, so that one may fail
 BUSY: Final = "0.2"  #: a second: below one in five seconds, quantiles and ratios are chance
 MOMENT: Final = 1e9  #: as a number of seconds, a date since 2001
-
-STATUS: Final = (
-    *("code", "status", "status_code", "http_code", "http_status", "http_status_code", "http_response_status_code"),
-    *("response_code", "result", "outcome", "state"),
-)
-FAILED: Final = frozenset(("error", "errors", "failed", "failure", "fail", "exception"))
-
-FAILURES: Final = FAILED | {
-    *("failures", "exceptions", "timeouts", "timeout", "dropped", "drops", "drop", "rejected", "retries", "retry"),
-    *("panics", "lost", "evicted", "unavailable", "errs", "oom", "aborted", "denied", "throttled"),
-}
-PILES: Final = frozenset(("queue", "queued", "pending", "backlog", "lag", "waiting", "blocked", "inflight", "flight"))
-ROOM: Final = frozenset(("free", "available", "avail", "remaining", "idle", "ready", "healthy"))
-SPENT: Final = frozenset(("used", "usage", "utilization", "utilisation", "resident", "age", "delay", "latency", "load"))
-
-UNITS: Final = {
-    **{each: each for each in ("seconds", "milliseconds", "bytes", "bits", "ratio", "percent", "celsius", "meters")},
-    **{each: each for each in ("volts", "amperes", "joules", "watts", "grams", "hertz", "minutes", "hours")},
-    "ms": "milliseconds",
-    "pct": "percent",
-}
-#: The worst of several counts, not their sum.
-NO_SUMS: Final = frozenset(UNITS.values()) - {"bytes", "bits", "watts", "joules", "amperes"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +169,7 @@ class Metric:
 
     def _counter(self) -> Iterator[Choice]:
         name = self.family.name
-        bad = bool({*name.split("_")} & FAILURES)
+        bad = bool(words_of(name) & FAILURES)
         if not bad and not self.survey.moved(self.family.selector):
             yield self._left_out(f"did not move within {LATELY}")
             return
@@ -190,7 +180,7 @@ class Metric:
             "rate",
             grouping,
             description=f"Rate of {self._words}",
-            expr=self._rate(name, grouping.by),
+            expr=self._rate(name, grouping.by, *self._idle()),
             unit=f"{self._unit} per second".strip(),
             direction="above" if bad else "both",
             absolute="0.02" if bad else "",
@@ -244,7 +234,7 @@ class Metric:
         return {label for sample in self.survey.sample(self.failures) for label in sample.labels}
 
     def _gauge(self) -> Iterator[Choice]:
-        selector, words = self.family.selector, {*self.family.name.split("_")}
+        selector, words = self.family.selector, words_of(self.family.name)
         values = [each.value for each in self.samples]
         if self._unit == "seconds" and all(value > MOMENT for value in values if value):
             yield self._left_out("a moment in time, not a level")
@@ -256,17 +246,17 @@ class Metric:
             yield self._left_out("only ever 0 or 1: a state, for a rule that says which of them is bad")
             return
         grouping = self._grouped(of_instances=True)
-        direction, why = _direction(words, self._unit)
+        side, why = direction(words, self._unit)
         # A sum would also move when an instance comes or goes.
         worst = self._unit in NO_SUMS or "load" in words or (grouping.merges_instances and not words & PILES)
-        function = "sum" if not worst else "min" if direction == "below" else "max"
+        function = "sum" if not worst else "min" if side == "below" else "max"
         yield self._proposal(
             "",
             grouping,
             description=self._words.capitalize(),
             expr=_over(function, grouping.by, selector),
             unit=self._unit,
-            direction=direction,
+            direction=side,
             why=(why,),
         )
 
@@ -280,17 +270,11 @@ class Metric:
 
     @property
     def _unit(self) -> str:
-        """As the exporter says, else as the name ends."""
-        last = self.family.name.removesuffix("_total").rpartition("_")[2]
-        return UNITS.get(self.family.unit) or UNITS.get(last, "")
+        return unit_of(self.family.name, self.family.unit)
 
     @property
     def _words(self) -> str:
-        """The name as people would say it."""
-        words = [word for word in self.family.name.removesuffix("_total").split("_") if word]
-        if len(words) > 1 and words[-1] in UNITS:
-            words.pop()
-        return " ".join(words)
+        return spoken(self.family.name)
 
     def _grouped(self, *, of_instances: bool, among: set[str] | None = None) -> Grouping:
         labels = [each.labels for each in self.samples]
@@ -300,10 +284,17 @@ class Metric:
                 return len({tuple(each.get(name) for name in by) for each in labels})
             return self.survey.groups(self.family, by)
 
-        return group(labels, count, of_instances=of_instances, among=among)
+        machines = self.family.name.startswith(MACHINES)
+        return group(labels, count, of_instances=of_instances or machines, among=among)
 
-    def _rate(self, name: str, by: Sequence[str]) -> str:
-        return _over("sum", by, f"rate({self.family.selection.of(name)}[{format_duration(self.range)}])")
+    def _idle(self) -> Iterator[str]:
+        """What leaves idle time out of a counter of seconds: with it, they add up to all the time there is."""
+        for label in ("mode", "state"):
+            if self._unit == "seconds" and any(each.labels.get(label) == "idle" for each in self.samples):
+                yield f'{label}!="idle"'
+
+    def _rate(self, name: str, by: Sequence[str], *more: str) -> str:
+        return _over("sum", by, f"rate({self.family.selection.of(name, *more)}[{format_duration(self.range)}])")
 
     def _proposal(
         self,
@@ -343,21 +334,11 @@ class Metric:
 def failures_of(total: Family, counters: Mapping[str, Family]) -> Family | None:
     """The counter of failures that stands beside one of everything: `jobs_failed_total` beside `jobs_total`."""
     base = total.name.removesuffix("_total")
-    if {*base.split("_")} & FAILURES:
+    if words_of(base) & FAILURES:
         return None
     stems = (base, base.removesuffix("s"))
     names = (f"{stem}_{word}_total" for stem in stems for word in ("errors", "failed", "failures", "error", "failure"))
     return next((counters[name] for name in names if name in counters), None)
-
-
-def _direction(words: set[str], unit: str) -> tuple[str, str]:
-    if words & FAILURES or words & PILES:
-        return "above", "it piles up when something is wrong"
-    if words & ROOM:
-        return "below", "it is used up when something is wrong"
-    if words & SPENT or unit in {"seconds", "celsius"}:
-        return "above", "more of it is what hurts"
-    return "both", "its name does not tell which side is bad: say so with `direction`"
 
 
 def _best_quantile(samples: Sequence[Sample]) -> str:
@@ -369,9 +350,3 @@ def _best_quantile(samples: Sequence[Sample]) -> str:
 
 def _over(function: str, by: Sequence[str], inner: str) -> str:
     return f"{function} by ({', '.join(by)}) ({inner})" if by else f"{function}({inner})"
-
-
-def snake_case(text: str) -> str:
-    """As a detector may be called."""
-    words = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    return words if words[:1].isalpha() else f"m_{words}"

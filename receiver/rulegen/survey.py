@@ -71,7 +71,7 @@ _OPERATORS: Final = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re
 
 def is_plain(name: str) -> bool:
     """A name that every Prometheus can be asked for without quotes."""
-    return name.isascii() and name.replace(":", "_").isidentifier()
+    return name.isascii() and name.isidentifier()
 
 
 def visible(value: str) -> str:

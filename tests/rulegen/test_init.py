@@ -189,7 +189,7 @@ def test_without_types_names_and_behaviour_tell(prometheus: Prometheus, tmp_path
         "room_celsius": "unknown",
     }
     assert reason(answer, "only_rises").startswith("may be a counter")
-    assert reason(answer, "job:hits:rate5m") == "recorded by a rule from other metrics"
+    assert reason(answer, "job:hits:rate5m") == "recorded by rules from other metrics"
     found = detectors(tmp_path)
     assert found["call_seconds_p99"].expr == ('max by (job, instance) (call_seconds{job="untyped",quantile="0.99"})')
     assert found["room_celsius"].expr.startswith("max by")

@@ -19,7 +19,7 @@ from receiver.rulegen.checks import check
 from receiver.rulegen.choice import propose
 from receiver.rulegen.first_spec import memory, named_apart, scalar, text
 from receiver.rulegen.grouping import MOST_SERIES, Grouping, group
-from receiver.rulegen.live import LivePrometheus, Metadata, Sample, Target
+from receiver.rulegen.live import LivePrometheus, Metadata, Rule, Sample, Target
 from receiver.rulegen.presets import PRESETS
 from receiver.rulegen.proposals import LeftOut, Proposal
 from receiver.rulegen.spec import load_spec
@@ -118,22 +118,23 @@ def test_a_value_is_quoted_in_printable_characters_and_means_the_same(value: str
 
 
 class Scraped(LivePrometheus):
-    """A Prometheus that answers from memory: one gauge that moves, scraped at some pace."""
+    """A Prometheus that answers from memory: metrics that move, of which each series has these labels."""
 
-    def __init__(self, pace: timedelta | None, **labels: str) -> None:
+    def __init__(self, pace: timedelta | None = None, *, name: str = "queue_length", **labels: str) -> None:
         self._pace = pace
-        self._labels = {"__name__": "queue_length", "job": "shop", **labels}
+        self._labels = {"__name__": name, "job": "shop", **labels}
 
     def instant(self, expr: str, at: object = None) -> list[Sample]:
         return [Sample(self._labels, 3)]
 
     def metadata(self, metric: str = "") -> dict[str, Metadata]:
-        return {"queue_length": Metadata("gauge", "Mails\nthat wait", "")}
+        name = self._labels["__name__"]
+        return {name: Metadata("counter" if name.endswith("_total") else "gauge", "Mails\nthat wait", "")}
 
     def targets(self) -> list[Target]:
         return [Target({"job": "shop"}, "up", self._pace)]
 
-    def rules(self) -> list[object]:  # type: ignore[override]
+    def rules(self) -> list[Rule]:
         return []
 
 
@@ -190,6 +191,35 @@ def test_a_short_retention_makes_a_window_that_fits(
 def test_enough_retention_leaves_the_window_to_the_preset(tmp_path: Path, retention: timedelta | None) -> None:
     path = written(tmp_path, [PROPOSAL], retention=retention)
     assert "window" not in path.read_text()
+
+
+# ── what names tell ──
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        ("node_memory_MemAvailable_bytes", "below"),
+        ("disk_free_bytes", "below"),
+        ("replicas_unavailable", "above"),
+        ("requests_in_flight", "above"),
+        ("replication_delay_seconds", "above"),
+        ("node_load1", "above"),
+        ("sessions", "both"),
+    ],
+)
+def test_a_levels_name_tells_which_side_is_bad(name: str, direction: str) -> None:
+    (choice,) = propose(Survey(Scraped(name=name)), [EVERYTHING], most=9)
+    assert isinstance(choice, Proposal)
+    assert choice.direction == direction
+
+
+def test_idle_time_is_left_out_of_a_machines_time() -> None:
+    cpu = Scraped(name="node_cpu_seconds_total", instance="a", mode="idle")
+    (choice,) = propose(Survey(cpu), [EVERYTHING], most=9)
+    assert isinstance(choice, Proposal)
+    assert choice.expr == 'sum by (job, instance) (rate(node_cpu_seconds_total{mode!="idle"}[5m]))'
+    assert choice.unit == "seconds per second"
 
 
 # ── what is written ──

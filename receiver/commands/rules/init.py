@@ -150,7 +150,8 @@ def _tell(out: Path, proposals: Sequence["Proposal"], left_out: Sequence["LeftOu
         say("LEFT OUT")
         for why, metrics in _by_reason(left_out).items():
             say(f"{why}:")
-            for line in wrap(", ".join(metrics), WIDE, break_long_words=False):
+            names = ", ".join(metrics)
+            for line in wrap(names, WIDE, break_long_words=False, max_lines=5, placeholder=" … (all with -o json)"):
                 say(f"  {line}")
         say("")
     if memory:
