@@ -15,6 +15,7 @@ from receiver.conventions import BAND_LOWER, BAND_MEAN, BAND_UPPER, DETECTOR, SE
 from receiver.durations import format_duration
 from receiver.rulegen import BANDS
 from receiver.rulegen.history import NOTHING, Grid, Past, Series, read_past
+from receiver.rulegen.incidents import Incident, Quality, quality
 from receiver.rulegen.live import LivePrometheus
 from receiver.rulegen.pages import JOINED_WITHIN, Figures, Page, figures, pages_of
 from receiver.rulegen.replay import Answer, Member, Question, Replay
@@ -97,6 +98,15 @@ class Verdict:
             )
             for severity in self.detector.severity
         ]
+
+    def quality(self, severity: str, incidents: Sequence[Incident] | None) -> Quality | None:
+        """One severity held against the incidents of this time; None where none concerns this detector."""
+        concerned = [
+            each
+            for each in incidents or ()
+            if each.concerns(self.detector) and self.grid.start <= each.start <= self.grid.end
+        ]
+        return quality([page for page in self.pages if page.severity == severity], concerned) if concerned else None
 
     def total(self, what: str) -> int:
         """The steps of all series that were `known`, `judged` or `idle`."""

@@ -4,7 +4,9 @@ The past is back-filled; the live run scrapes and evaluates every second.
 """
 
 import json
+import re
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -16,9 +18,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from receiver.commands.rules import app
-from receiver.rulegen.backtest import Wanted, backtest, step_for
+from receiver.rulegen.backtest import Curve, Verdict, Wanted, Watched, backtest, step_for
 from receiver.rulegen.generate import load_specs
+from receiver.rulegen.history import Grid
 from receiver.rulegen.live import LivePrometheus
+from receiver.rulegen.pages import Page
+from receiver.rulegen.report import PLOTS, report
 from tests.bed.metrics_target import MetricsTarget
 from tests.bed.parts import program
 from tests.bed.processes import until
@@ -203,3 +208,91 @@ def alerts_lived(live: Prometheus, over: datetime) -> dict[str, tuple[float, flo
         each["metric"]["severity"]: (each["values"][0][0], each["values"][-1][0])
         for each in answer.json()["data"]["result"]
     }
+
+
+# ── against what people remember, and as a page to look at ──
+
+
+def test_pages_are_held_against_labels(tmp_path: Path, prometheus: Prometheus) -> None:
+    labels = tmp_path / "incidents.csv"
+    labels.write_text(
+        "start,end,host,note\n"
+        f"{moment(SPIKE)},{moment(SPIKE + 1800)},hit,the spike\n"
+        f"{moment(SPIKE - 7200)},{moment(SPIKE - 3600)},calm,nobody saw it\n"
+    )
+    result = run(tmp_path, prometheus.url, "--step", "1m", "--labels", str(labels), "-o", "json")
+    assert result.exit_code == 0, result.output
+    (told,) = json.loads(result.stdout)["detectors"]
+    assert told["severities"][0]["against_labels"] == {
+        "incidents": 2,
+        "found": 1,
+        "precision": 0.5,
+        "recall": 0.5,
+        "f1": 0.5,
+        "delay_seconds": 120.0,
+    }
+    table = run(tmp_path, prometheus.url, "--step", "1m", "--labels", str(labels)).stdout
+    assert "1 of 2  0.50       0.50    0.50  2m" in table
+
+
+def test_the_report_is_one_file_that_asks_for_nothing_and_escapes_what_labels_hold(
+    tmp_path: Path, prometheus: Prometheus
+) -> None:
+    labels = tmp_path / "incidents.yml"
+    note = "<img src=http://evil.example>\u202e"
+    window = {"start": moment(SPIKE), "end": moment(SPIKE + 1800), "note": note}
+    labels.write_text(json.dumps({"incidents": [window]}))
+    out = tmp_path / "report.html"
+    result = run(tmp_path, prometheus.url, "--labels", str(labels), "--report", str(out))
+    assert result.exit_code == 0, result.output
+    text = out.read_text()
+    assert re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!#)(\w+)""", text.replace("&lt;img src=http", "")) == []
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "{{7*7}}" in text
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert text.count("<figure>") == 2, "the series without pages is not drawn"
+    assert text.count('class="page"') == 2
+    assert text.count('class="incident"') == 2
+    # The extremes are drawn, however few points there are: the spike reaches the upper twentieth.
+    line = re.findall(r'class="value" d="([^"]*)"', text)[0]
+    heights = [float(point.split()[1]) for point in re.split("[ML]", line) if point.strip()]
+    assert min(heights) < 200 / 20 + 1
+    assert len(heights) <= 2 * 480
+
+
+def test_a_report_that_cannot_be_written_is_told(tmp_path: Path, prometheus: Prometheus) -> None:
+    result = run(tmp_path, prometheus.url, "--report", str(tmp_path / "no" / "report.html"))
+    assert "cannot be written" in str(result.exception)
+
+
+def test_the_number_of_plots_is_bounded_and_every_detector_has_its_share(tmp_path: Path) -> None:
+    names = ("busy", "rare")
+    found = load_specs(spec(tmp_path, *(LOAD.replace("name: load", f"name: {name}") for name in names))).specs[0]
+    start = datetime.fromtimestamp(SPIKE, UTC)
+    grid = Grid(start, timedelta(minutes=1), 60)
+    curve = Curve(every=1, low=array("d", [1.0] * 60), high=array("d", [2.0] * 60), band={})
+
+    def watched(number: int) -> Watched:
+        series = (("host", f"h{number}"),)
+        page = Page(series=series, severity="high", start=start, end=start + timedelta(minutes=5))
+        return Watched(series=series, pages=[page], up={"high": 5}, known=60, judged=60, idle=0, curve=curve)
+
+    verdicts = [
+        Verdict(
+            spec=found,
+            detector=detector,
+            grid=grid,
+            watched=[watched(number) for number in range(many)],
+            seen=many,
+            notes=[],
+        )
+        for detector, many in zip(found.detectors, (500, 3), strict=True)
+    ]
+    wanted = Wanted(since=timedelta(hours=1), until=grid.end)
+    text = report(verdicts, wanted, None)
+    assert text.count("<figure>") == PLOTS
+    assert "500 had pages; the 57 with most\nare drawn" in text
+    assert text.partition('id="rare"')[2].count("<figure>") == 3

@@ -1,7 +1,9 @@
 """`amend rules backtest`: when would each detector have paged, on the history that a running Prometheus keeps?"""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,12 +23,14 @@ from receiver.commands.rules.past import Detectors, MaxSeries, Since, Step, Unti
 
 if TYPE_CHECKING:
     from receiver.rulegen.backtest import Verdict, Wanted
+    from receiver.rulegen.incidents import Incident, Quality
     from receiver.rulegen.live import LivePrometheus
     from receiver.rulegen.spec import Detector, Spec
 
 EXAMPLES = examples(
     "amend rules backtest --prometheus http://127.0.0.1:9090",
     "amend rules backtest --prometheus http://127.0.0.1:9090 --since 7d --detector http_latency_p95",
+    "amend rules backtest --prometheus http://127.0.0.1:9090 --labels incidents.yml --report backtest.html",
 )
 
 SHOWN = 40  #: pages in the list for people
@@ -39,6 +43,12 @@ def backtest(
     until: Until = None,
     specs: Specs = SPECS,
     detector: Detectors = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Incidents that should have paged (.yml, .json or .csv).")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one HTML file with each series that had pages.")
+    ] = None,
     step: Step = None,
     max_series: MaxSeries = 200,
     output: Output = Format.SIMPLE,
@@ -50,8 +60,10 @@ def backtest(
 ) -> None:
     """Tell when each detector would have paged in the past. The generated rules judge, in Prometheus' own engine."""
     from receiver.commands.terminal import complain, say_json
+    from receiver.rulegen.incidents import load_incidents
 
     chosen = chosen_detectors(specs, detector)
+    incidents = load_incidents(labels, (detector for _, detector in chosen)) if labels else None
     wanted = wanted_past(since=since, until=until, step=step, max_series=max_series, promtool=promtool)
     with live_prometheus(
         prometheus,
@@ -62,9 +74,11 @@ def backtest(
     ) as live:
         verdicts = _judge(live, chosen, wanted)
     if output is Format.JSON:
-        say_json(_as_json(verdicts, wanted))
+        say_json(_as_json(verdicts, wanted, incidents))
     else:
-        _tell(verdicts, wanted)
+        _tell(verdicts, wanted, incidents)
+    if report:
+        _write(report, verdicts, wanted, incidents)
     if not any(verdict.watched for verdict in verdicts):
         complain(f"{prometheus}: has no value of any of these detectors in this time; try their expr in its console")
         raise typer.Exit(1)
@@ -78,18 +92,32 @@ def _judge(live: "LivePrometheus", chosen: "list[tuple[Spec, Detector]]", wanted
         return [judge(live, spec, detector, wanted, on_progress=told(detector.name)) for spec, detector in chosen]
 
 
+def _write(path: Path, verdicts: "list[Verdict]", wanted: "Wanted", incidents: "Sequence[Incident] | None") -> None:
+    from receiver.commands.terminal import complain
+    from receiver.errors import AmendError
+    from receiver.rulegen.report import report
+
+    try:
+        path.write_text(report(verdicts, wanted, incidents), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise AmendError(f"{path}: cannot be written: {error.strerror}") from error
+    complain(f"{path}: written")
+
+
 # ── for people ──
 
 
-def _tell(verdicts: "list[Verdict]", wanted: "Wanted") -> None:
+def _tell(verdicts: "list[Verdict]", wanted: "Wanted", incidents: "Sequence[Incident] | None") -> None:
     from receiver.commands.terminal import say, say_table
     from receiver.durations import format_duration
 
     begin = wanted.until - wanted.since
     say(f"{format_duration(wanted.since)} from {begin:%Y-%m-%d %H:%M} to {wanted.until:%Y-%m-%d %H:%M} UTC")
     say("")
-    columns = ("detector", "severity", "pages", "a week", "time up", "longest", "judged")
-    say_table(columns, [row for verdict in verdicts for row in _rows(verdict)])
+    columns = ["detector", "severity", "pages", "a week", "time up", "longest"]
+    if incidents is not None:
+        columns += ["found", "precision", "recall", "F1", "delay"]
+    say_table([*columns, "judged"], [row for verdict in verdicts for row in _rows(verdict, incidents)])
     for verdict in verdicts:
         for note in (*verdict.notes, *_not_judged(verdict)):
             say(f"{verdict.detector.name}: {note}")
@@ -101,7 +129,7 @@ def _tell(verdicts: "list[Verdict]", wanted: "Wanted") -> None:
         say(f"… and {len(pages) - SHOWN} before these; -o json has them all")
 
 
-def _rows(verdict: "Verdict") -> list[tuple[object, ...]]:
+def _rows(verdict: "Verdict", incidents: "Sequence[Incident] | None") -> list[tuple[object, ...]]:
     from receiver.durations import format_duration
 
     return [
@@ -112,10 +140,24 @@ def _rows(verdict: "Verdict") -> list[tuple[object, ...]]:
             f"{each.a_week:.1f}",
             f"{each.time_up:.2%}",
             format_duration(each.longest) if each.pages else "",
+            *(_held_against(verdict.quality(each.severity, incidents)) if incidents is not None else ()),
             _judged(verdict),
         )
         for each in verdict.figures
     ]
+
+
+def _held_against(quality: "Quality | None") -> tuple[str, ...]:
+    from receiver.durations import format_duration
+
+    if quality is None:
+        return ("none", "", "", "", "")
+    shares = (quality.precision, quality.recall, quality.f1)
+    return (
+        f"{quality.found} of {quality.incidents}",
+        *("" if share is None else f"{share:.2f}" for share in shares),
+        "" if quality.delay is None else format_duration(quality.delay),
+    )
 
 
 def _judged(verdict: "Verdict") -> str:
@@ -160,15 +202,15 @@ def _worst(verdict: "Verdict") -> list[tuple[datetime, str, str, str, str, str]]
 # ── for programs ──
 
 
-def _as_json(verdicts: "list[Verdict]", wanted: "Wanted") -> dict[str, Any]:
+def _as_json(verdicts: "list[Verdict]", wanted: "Wanted", incidents: "Sequence[Incident] | None") -> dict[str, Any]:
     return {
         "from": (wanted.until - wanted.since).isoformat(),
         "until": wanted.until.isoformat(),
-        "detectors": [_detector_as_json(verdict) for verdict in verdicts],
+        "detectors": [_detector_as_json(verdict, incidents) for verdict in verdicts],
     }
 
 
-def _detector_as_json(verdict: "Verdict") -> dict[str, Any]:
+def _detector_as_json(verdict: "Verdict", incidents: "Sequence[Incident] | None") -> dict[str, Any]:
     known = verdict.total("known")
     return {
         "detector": verdict.detector.name,
@@ -185,6 +227,7 @@ def _detector_as_json(verdict: "Verdict") -> dict[str, Any]:
                 "pages_per_week": each.a_week,
                 "time_up": each.time_up,
                 "longest_seconds": each.longest.total_seconds(),
+                "against_labels": _quality_as_json(verdict.quality(each.severity, incidents)),
             }
             for each in verdict.figures
         ],
@@ -198,4 +241,17 @@ def _detector_as_json(verdict: "Verdict") -> dict[str, Any]:
             for page in verdict.pages
         ],
         "notes": list(verdict.notes),
+    }
+
+
+def _quality_as_json(quality: "Quality | None") -> dict[str, Any] | None:
+    if quality is None:
+        return None
+    return {
+        "incidents": quality.incidents,
+        "found": quality.found,
+        "precision": quality.precision,
+        "recall": quality.recall,
+        "f1": quality.f1,
+        "delay_seconds": None if quality.delay is None else quality.delay.total_seconds(),
     }
