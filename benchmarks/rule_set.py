@@ -59,6 +59,11 @@ class RuleSet:
         return {selector(rule["record"], rule.get("labels", {})) for group in self.groups for rule in _recording(group)}
 
 
+def load_rule_set(path: Path) -> RuleSet:
+    """Of either kind: rule files are called `NAME.rules.yml`."""
+    return from_rules(path) if path.name.endswith(".rules.yml") else from_spec(path)
+
+
 def from_spec(path: Path) -> RuleSet:
     """Generated now, so that the figures are those of the code as it is."""
     spec = load_spec(path)

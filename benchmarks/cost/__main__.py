@@ -22,7 +22,7 @@ from benchmarks.cost.history import raw, recorded
 from benchmarks.cost.measure import Cost, Pace, measure
 from benchmarks.cost.report import machine, markdown
 from benchmarks.cost.workload import Workload
-from benchmarks.rule_set import RuleSet, from_rules, from_spec
+from benchmarks.rule_set import RuleSet, load_rule_set
 from receiver.errors import AmendError
 
 HERE: Final = Path(__file__).parent
@@ -58,8 +58,7 @@ def cost(
 
 def rule_sets() -> Sequence[RuleSet]:
     """A spec or a rule file that is added to this folder is measured from then on."""
-    files = sorted(HERE.glob("*.yml"))
-    return [from_rules(path) if path.name.endswith(".rules.yml") else from_spec(path) for path in files]
+    return [load_rule_set(path) for path in sorted(HERE.glob("*.yml"))]
 
 
 def _costs(workload: Workload, chosen: Sequence[RuleSet], pace: Pace) -> Iterator[Cost]:

@@ -14,19 +14,19 @@ from benchmarks.nab.corpus import load
 from benchmarks.nab.figures import figures
 from benchmarks.nab.report import table
 from benchmarks.nab.specs import committed
-from benchmarks.rule_set import from_spec
+from benchmarks.rule_set import load_rule_set
 from receiver.errors import AmendError
 
 
 def compare(
     folder: Folder,
-    specs: Annotated[list[Path] | None, typer.Argument(help="Spec files; all of benchmarks/nab by default.")] = None,
+    specs: Annotated[list[Path] | None, typer.Argument(help="Specs or NAME.rules.yml; all of benchmarks/nab.")] = None,
     *,
     only: Only = "",
 ) -> None:
     """A table with one row per spec."""
     corpus = load(folder, only=only)
-    rule_sets = [from_spec(path) for path in specs or committed()]
+    rule_sets = [load_rule_set(path) for path in specs or committed()]
     print(table({each.name: figures(judge(each, corpus)) for each in rule_sets}, about="detector"))
 
 
