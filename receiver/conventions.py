@@ -20,6 +20,10 @@ LEARNED: Final = "amend:learned"  #: the value as the band learns from it: cut o
 LEARNED_MEAN: Final = "amend:learned_mean"  #: of one short block, for windows too long to read sample by sample
 LEARNED_VARIANCE: Final = "amend:learned_variance"  #: of the same block
 SETTLED: Final = "amend:settled"  #: there while a new level has lasted so long that it is learned as it is
+# what bands of quantiles are made of
+DEVIATION: Final = "amend:deviation"  #: how far the learned value is from the usual level
+LEARNED_MEDIAN: Final = "amend:learned_median"  #: of one short block
+LEARNED_DEVIATION: Final = "amend:learned_deviation"  #: what nine tenths of the deviations in the same block keep to
 # what a forecast is made of
 RECENT: Final = "amend:recent"  #: the mean of the last quarter of the time that the trend is told from
 RISE: Final = "amend:rise"  #: how much more that is than a quarter before

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from statistics import fmean, pvariance
+from textwrap import indent
 from typing import Final
 
 from receiver.conventions import (
@@ -57,13 +58,13 @@ class ZScore(Band):
     def rules(self, detector: Detector) -> list[Record]:
         block = block_of(detector)
         return [
-            *([] if block else [_samples(detector), _settled(detector)]),
+            *([] if block else [samples_record(detector), settled_record(detector)]),
             _mean(detector, block),
             _stddev(detector, block),
             *edge_records(detector),
             zscore_record(detector),
             score_record(detector),
-            _learned(detector, block),
+            learned_record(detector, block),
         ]
 
     def memory(self, detector: Detector, /) -> list[Group]:
@@ -140,22 +141,22 @@ def _memory(detector: Detector, block: timedelta) -> Group:
                 "The variance inside the same block. With the means it gives the variance of all samples, and"
                 " unlike a sum of squares it keeps its digits when the mean is large.",
             ),
-            _samples(detector),
-            _settled(detector),
+            samples_record(detector),
+            settled_record(detector),
         ),
     )
 
 
-def _samples(detector: Detector) -> Record:
+def samples_record(detector: Detector, metric: str = LEARNED) -> Record:
     return recorded(
         detector,
         SAMPLES,
-        over("count_over_time", series(LEARNED, detector), detector.window, offset=offset_of(detector)),
+        over("count_over_time", series(metric, detector), detector.window, offset=offset_of(detector)),
         f"How much the band knows: with fewer than {detector.min_samples} samples it judges nothing.",
     )
 
 
-def _settled(detector: Detector) -> Record:
+def settled_record(detector: Detector) -> Record:
     patience = detector.window / PATIENCE
     score = series(SCORE, detector)
     return recorded(
@@ -168,16 +169,12 @@ def _settled(detector: Detector) -> Record:
 
 
 def _mean(detector: Detector, block: timedelta | None) -> Record:
-    samples = series(SAMPLES, detector)
     source = series(LEARNED_MEAN if block else LEARNED, detector)
     offset = offset_of(detector)
     return recorded(
         detector,
         BAND_MEAN,
-        given(
-            over("avg_over_time", source, detector.window, offset=offset),
-            f"{_latest(samples, block)} >= {detector.min_samples}",
-        ),
+        given(over("avg_over_time", source, detector.window, offset=offset), enough(detector)),
         f"The usual level. Looking {format_duration(offset)} away from now, it has not seen a fault that is younger.",
     )
 
@@ -188,28 +185,38 @@ def _stddev(detector: Detector, block: timedelta | None) -> Record:
 
     if block:
         within, between = past("avg_over_time", LEARNED_VARIANCE), past("stdvar_over_time", LEARNED_MEAN)
-        measured = f"sqrt(\n    {within}\n    +\n    {between}\n  )"
+        measured = f"sqrt(\n  {within}\n  +\n  {between}\n)"
     else:
         measured = past("stddev_over_time", LEARNED)
-    nearest = number(min(detector.severity.values()))
-    mean = series(BAND_MEAN, detector)
-    measured = f"clamp_min(\n  {measured},\n  {number(detector.absolute)} / {nearest}\n)"
-    floor = f"abs({mean}) * {number(detector.relative)} / {nearest}"
     return recorded(
         detector,
         BAND_STDDEV,
-        either(f"{measured} > {floor}", floor) if detector.relative else given(measured, mean),
+        floored(detector, measured),
         f"The usual distance from it, never so small that a difference below {number(detector.absolute)} or"
         f" {number(detector.relative * 100)} % of the usual level could alert: a flat series has no deviation of"
         " its own.",
     )
 
 
-def _learned(detector: Detector, block: timedelta | None) -> Record:
+def floored(detector: Detector, measured: str) -> str:
+    """A scale that no difference below `min_deviation` reaches a severity by, whatever was measured."""
+    nearest = number(min(detector.severity.values()))
+    mean = series(BAND_MEAN, detector)
+    measured = f"clamp_min(\n{indent(measured, '  ')},\n  {number(detector.absolute)} / {nearest}\n)"
+    floor = f"abs({mean}) * {number(detector.relative)} / {nearest}"
+    return either(f"{measured} > {floor}", floor) if detector.relative else given(measured, mean)
+
+
+def enough(detector: Detector) -> str:
+    """The condition that the band knows enough to judge."""
+    return f"{latest(series(SAMPLES, detector), block_of(detector))} >= {detector.min_samples}"
+
+
+def learned_record(detector: Detector, block: timedelta | None) -> Record:
     value, settled = series(VALUE, detector), series(SETTLED, detector)
     mean, upper, lower = (series(each, detector) for each in (BAND_MEAN, BAND_UPPER, BAND_LOWER))
     cut = enclosed(either(f"{CUT} * {upper} - {mean} < {value}", f"{CUT} * {lower} - {mean} > {value}"))
-    expression = either(enclosed(unless(cut, _latest(settled, block))), value)
+    expression = either(enclosed(unless(cut, latest(settled, block))), value)
     if detector.only_if is not None:
         expression = judged(detector, enclosed(expression))
     return recorded(
@@ -221,6 +228,6 @@ def _learned(detector: Detector, block: timedelta | None) -> Record:
     )
 
 
-def _latest(selector: str, block: timedelta | None) -> str:
+def latest(selector: str, block: timedelta | None) -> str:
     """A series of the memory's slow group outlives the five minutes that Prometheus looks back for a sample."""
     return over("last_over_time", selector, 3 * block) if block else selector

@@ -98,7 +98,7 @@ def test_a_leak_that_has_killed_before_is_told_the_next_time(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("host", ["step", "steps", "spike", "restart", "wave"])
 def test_what_is_no_trend_is_not_carried_on(tmp_path: Path, host: str) -> None:
-    shapes = {
+    shapes: dict[str, Iterator[float | str]] = {
         "step": chain(noise(12 * HOUR, 40), noise(12 * HOUR, 80)),
         "steps": chain(noise(12 * HOUR, 40), noise(2 * HOUR, 60), noise(10 * HOUR, 80)),
         "spike": chain(noise(12 * HOUR, 40), repeat(95, 4), noise(12 * HOUR, 40)),
