@@ -24,12 +24,25 @@ SETTLED: Final = "amend:settled"  #: there while a new level has lasted so long 
 DEVIATION: Final = "amend:deviation"  #: how far the learned value is from the usual level
 LEARNED_MEDIAN: Final = "amend:learned_median"  #: of one short block
 LEARNED_DEVIATION: Final = "amend:learned_deviation"  #: what nine tenths of the deviations in the same block keep to
+ABOVE: Final = "amend:above"  #: from the median to the upper quartile
+BELOW: Final = "amend:below"  #: from the lower quartile to the median
+LEARNED_ABOVE: Final = "amend:learned_above"  #: the same inside of one short block
+LEARNED_BELOW: Final = "amend:learned_below"  #: the same inside of one short block
 # what a forecast is made of
 RECENT: Final = "amend:recent"  #: the mean of the last quarter of the time that the trend is told from
 RISE: Final = "amend:rise"  #: how much more that is than a quarter before
 VISITED: Final = "amend:visited"  #: how far the value got in the window before that
 FORECAST: Final = "amend:forecast"  #: the worse of the value now and what it will be
 
+# of the days that the band novelty compares
+HOUR_MEAN: Final = "amend:hour_mean"
+DAY_HIGHEST: Final = "amend:day_highest"
+DAY_LOWEST: Final = "amend:day_lowest"
+DAY_CHANGE: Final = "amend:day_change"
+HOUR_UPPER: Final = "amend:hour_upper"
+HOUR_LOWER: Final = "amend:hour_lower"
+DAY_REACH: Final = "amend:day_reach"
+CHANGE_REACH: Final = "amend:change_reach"
 PART: Final = "amend:part_"
 """In place of `amend:` where one detector has several bands: what each of them says by itself, with its `band`."""
 

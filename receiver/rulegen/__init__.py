@@ -10,6 +10,7 @@ from receiver.rulegen.any_of import AnyOf
 from receiver.rulegen.band import Band
 from receiver.rulegen.classic import Classic
 from receiver.rulegen.forecast import Forecast
+from receiver.rulegen.iqr import Iqr
 from receiver.rulegen.robust import Robust
 from receiver.rulegen.spec import ANY_OF
 from receiver.rulegen.threshold import Threshold
@@ -18,6 +19,7 @@ from receiver.rulegen.zscore import ZScore
 _SINGLE: Final[Mapping[str, Band]] = {
     "classic": Classic(),
     "forecast": Forecast(),
+    "iqr": Iqr(),
     "robust": Robust(),
     "threshold": Threshold(),
     "zscore": ZScore(),
