@@ -26,6 +26,8 @@ Labels = frozenset[tuple[str, str]]
 Answers = Mapping[Labels, dict[int, float]]
 """What an expression gave: series → step → value."""
 
+JOBS: Final = 2  #: promtool processes at once: each keeps a core busy
+
 _ASKED: Final = re.compile(r'^\s+expr: ".*", time: (\S+),$')
 _GOT: Final = "        got: "
 _SAMPLE: Final = re.compile(r"\{([^}]*)\} (\S+?)(?:, (?=\{)|$)")

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -23,6 +22,7 @@ from benchmarks.cost.measure import Cost, Pace, measure
 from benchmarks.cost.report import machine, markdown
 from benchmarks.cost.workload import Workload
 from benchmarks.rule_set import RuleSet, load_rule_set
+from receiver.commands.options import Format, Output
 from receiver.errors import AmendError
 
 HERE: Final = Path(__file__).parent
@@ -34,23 +34,18 @@ NOTHING: Final = RuleSet("no rules", "groups: []")
 PAST: Final = 5 * 7 * 86400  #: seconds: no rule looks further back
 
 
-class Output(StrEnum):
-    SIMPLE = "simple"
-    JSON = "json"
-
-
 def cost(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="A hundred series only.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Only this rule set; repeatable.")] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="simple (Markdown) or json.")] = Output.SIMPLE,
+    output: Output = Format.SIMPLE,
 ) -> None:
     """Measure what every spec and rule file of benchmarks/cost costs."""
     facts = machine()
     chosen = [each for each in rule_sets() if not only or each.name in only]
     workloads, pace = (QUICK, HASTY) if quick else (FULL, THOROUGH)
     costs = [each for workload in workloads for each in _costs(workload, chosen, pace)]
-    if output is Output.JSON:
+    if output is Format.JSON:
         print(json.dumps({"machine": facts, "costs": [asdict(each) for each in costs]}, indent=1))
     else:
         print(markdown(costs, facts))

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.cost.history import Track
+from benchmarks.engine import JOBS
 from receiver.errors import AmendError
 from tests.bed.parts import program
 
-JOBS: Final = 2  #: promtool processes at once
 BLOCK: Final = 18 * 3600
 
 

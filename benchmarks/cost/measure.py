@@ -150,7 +150,8 @@ def _cost(rule_set: RuleSet, workload: Workload, watch: _Watch, *, samples: floa
 def _samples_read(log: Path) -> float:
     """Of one evaluation of each group, as Prometheus' query log tells it."""
     read: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for line in log.read_text().splitlines() if log.exists() else ():
+    whole_lines = log.read_text().rpartition("\n")[0] if log.exists() else ""  # it is being written
+    for line in whole_lines.splitlines():
         query = json.loads(line)
         if "ruleGroup" in query:
             samples = query["stats"].get("samples", {}).get("totalQueryableSamples", 0)

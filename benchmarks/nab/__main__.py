@@ -5,30 +5,23 @@ People run it, and compare.py for several at once; the same rules on the same fo
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from benchmarks.nab.corpus import Series, load
-from benchmarks.nab.figures import Figures, Judged, figures
+from benchmarks.nab.figures import Figures, figures
+from benchmarks.nab.options import Folder, Only
+from benchmarks.nab.pages import Judged
 from benchmarks.nab.plot import ASKED, draw
 from benchmarks.nab.report import table
-from benchmarks.nab.run import answers, flags
+from benchmarks.nab.run import answers, judge
 from benchmarks.nab.specs import AUTO
 from benchmarks.rule_set import RuleSet, from_rules, from_spec
+from receiver.commands.options import Format, Output
 from receiver.errors import AmendError
-
-Folder = Annotated[Path, typer.Argument(help="The corpus: a folder with data/ and labels.json.")]
-Only = Annotated[str, typer.Option(help="Only series whose name contains this.")]
-
-
-class Output(StrEnum):
-    SIMPLE = "simple"
-    JSON = "json"
 
 
 def score(
@@ -39,26 +32,21 @@ def score(
     per_series: Annotated[bool, typer.Option("--per-series", help="Figures of each series, too.")] = False,
     plots: Annotated[Path | None, typer.Option(help="Draw the best and the worst series into this folder.")] = None,
     only: Only = "",
-    output: Annotated[Output, typer.Option("--output", "-o", help="simple or json.")] = Output.SIMPLE,
+    output: Output = Format.SIMPLE,
 ) -> None:
     """Score a spec, turned into rules by the generator itself, with Prometheus' own rule engine."""
     rule_set = from_rules(rules) if rules else from_spec(specs)
     corpus = load(folder, only=only)
-    judged = judge(rule_set, corpus)
+    judged = judge(rule_set.rules, corpus)
     found = {"all": figures(judged), **by_category(judged)}
     if per_series:
         found |= {series.name: figures([(series, up)]) for series, up in judged}
-    if output is Output.JSON:
+    if output is Format.JSON:
         print(json.dumps({"detector": rule_set.name, **{name: asdict(each) for name, each in found.items()}}, indent=1))
     else:
         print(table(found, about=rule_set.name))
     if plots:
         draw_extremes(plots, rule_set, judged)
-
-
-def judge(rule_set: RuleSet, corpus: Sequence[Series]) -> Judged:
-    up = flags(rule_set.rules, corpus)
-    return [(series, up[series.name]) for series in corpus]
 
 
 def by_category(judged: Judged) -> dict[str, Figures]:

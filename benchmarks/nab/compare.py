@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.nab.__main__ import Folder, Only, judge
 from benchmarks.nab.corpus import load
 from benchmarks.nab.figures import figures
+from benchmarks.nab.options import Folder, Only
 from benchmarks.nab.report import table
+from benchmarks.nab.run import judge
 from benchmarks.nab.specs import committed
 from benchmarks.rule_set import load_rule_set
 from receiver.errors import AmendError
@@ -27,7 +28,7 @@ def compare(
     """A table with one row per spec."""
     corpus = load(folder, only=only)
     rule_sets = [load_rule_set(path) for path in specs or committed()]
-    print(table({each.name: figures(judge(each, corpus)) for each in rule_sets}, about="detector"))
+    print(table({each.name: figures(judge(each.rules, corpus)) for each in rule_sets}, about="detector"))
 
 
 if __name__ == "__main__":

@@ -3,15 +3,13 @@
 The commands print them, of the whole corpus, of a category or of one series.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.nab.corpus import WEEK, Series
 from benchmarks.nab.nab_score import PROFILES, nab_score, raw_score
-from benchmarks.nab.pages import Flags, onsets, pages
-
-Judged = Sequence[tuple[Series, Flags]]
+from benchmarks.nab.pages import Flags, Judged, onsets, pages
 
 
 @dataclass(frozen=True, kw_only=True)

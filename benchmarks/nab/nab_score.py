@@ -5,12 +5,12 @@ Algorithms" (2015), as NAB's scorer has it; it gives all published detectors' sc
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.nab.corpus import Series
-from benchmarks.nab.pages import Flags
+from benchmarks.nab.pages import Flags, Judged
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
 }
 
 
-def nab_score(judged: Sequence[tuple[Series, Flags]], profile: Profile = STANDARD) -> float:
+def nab_score(judged: Judged, profile: Profile = STANDARD) -> float:
     """Of a whole corpus: between what silence would get and what perfection would."""
     windows = sum(len(series.windows) for series, _ in judged)
     silent = -profile.missed * sum(len(series.scored) for series, _ in judged)

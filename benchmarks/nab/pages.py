@@ -11,6 +11,8 @@ from benchmarks.nab.corpus import Series
 Flags = Sequence[bool]
 """For each row of a series, whether an alert was up."""
 
+Judged = Sequence[tuple[Series, Flags]]
+
 JOINED_WITHIN: Final = 3600  #: seconds of quiet that do not end a page
 
 

@@ -7,21 +7,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.engine import Answers, TooManySamples, ask
+from benchmarks.engine import JOBS, Answers, TooManySamples, ask
 from benchmarks.nab.corpus import Series
+from benchmarks.nab.pages import Judged
 from benchmarks.nab.stretches import GRID, Stretch, stretches
 from receiver.errors import AmendError
 
-JOBS = 2  #: promtool processes at once
 FIRING = 'max by (series) (ALERTS{alertstate="firing"})'
 
 Steps = Mapping[int, float]
 
 
-def flags(rules: str, corpus: Sequence[Series]) -> dict[str, list[bool]]:
+def judge(rules: str, corpus: Sequence[Series]) -> Judged:
     """For each row of each series: was an alert firing between it and the next row?"""
     firing = answers(rules, corpus, FIRING)
-    return {series.name: _rows(series, firing[series.name].get("", {})) for series in corpus}
+    return [(series, _rows(series, firing[series.name].get("", {}))) for series in corpus]
 
 
 def answers(rules: str, corpus: Sequence[Series], expr: str) -> dict[str, dict[str, Steps]]:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.nab.__main__ import score
 from benchmarks.nab.corpus import Series, load
 from benchmarks.nab.figures import figures
 from benchmarks.nab.nab_score import STANDARD, nab_score, raw_score
@@ -192,8 +193,7 @@ def test_two_runs_of_a_spec_agree_to_the_last_byte_of_their_plots(corpus: Path, 
 def test_a_plot_shows_the_band_the_windows_and_the_pages(corpus: Path, tmp_path: Path) -> None:
     spec = tmp_path / "spec.yml"
     spec.write_text(SPEC)
-    done = benchmark(corpus, "--specs", spec, "--only", "busy", "--plots", tmp_path / "plots")
-    assert done.returncode == 0, done.stderr
+    score(corpus, specs=spec, only="busy", plots=tmp_path / "plots")
     picture = ElementTree.parse(tmp_path / "plots" / "best-busy-spikes.svg")
     svg = "{http://www.w3.org/2000/svg}"
     assert len(picture.findall(f"{svg}polygon")) == 1, "one band without gaps"
