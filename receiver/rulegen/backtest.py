@@ -38,6 +38,10 @@ class Wanted:
     most: int | None = None  #: series of a detector; chance picks them where there are more
     promtool: str = "promtool"
 
+    def first_step(self, grid: Grid) -> int:
+        """Where the time to be judged begins, after what the band looks back."""
+        return grid.steps - math.ceil(self.since / grid.step)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
@@ -159,14 +163,14 @@ def judge(
 ) -> Verdict:
     """Replay a history, and count what would have happened in the part of it that is to be judged."""
     series, detector = past.series, past.detector
-    first = past.grid.steps - math.ceil(wanted.since / past.grid.step)
+    first = wanted.first_step(past.grid)
     span = Grid(past.grid.at(first), past.grid.step, past.grid.steps - first)
     questions = _Questions(detector, past.grid, first)
     replay = Replay(spec=spec, detectors=[detector], grid=past.grid, questions=questions.all, promtool=wanted.promtool)
     tallies = [_Tally(questions.drawn) for _ in series]
     for answer in replay.play(len(series), lambda number: member_of(past, series[number]), on_progress=on_progress):
         questions.count(answer, tallies[answer.member])
-    watched = [_watched(past, each, tally, first, span) for each, tally in zip(series, tallies, strict=True)]
+    watched = [_watched(past, each, tally, first) for each, tally in zip(series, tallies, strict=True)]
     return Verdict(spec=spec, detector=detector, grid=span, watched=watched, seen=past.values.seen, notes=notes)
 
 
@@ -174,10 +178,19 @@ def member_of(past: Past, series: Series) -> Member:
     return Member(past.values.row(series), past.judged_row(series))
 
 
-def firing(by: Sequence[str]) -> str:
-    """Which alerts fire, by detector and severity."""
-    labels = ", ".join((DETECTOR, SEVERITY, *by))
-    return f'max by ({labels}) (ALERTS{{alertstate="firing"}})'
+def firing(detector: Detector, grid: Grid, first: int) -> Question:
+    """Which alerts fire, by severity, from the step `first` on."""
+    labels = ", ".join((DETECTOR, SEVERITY, *detector.by))
+    before = math.ceil(JOINED_WITHIN / grid.step)  # an episode that began before is no page of this time
+    expr = f'max by ({labels}) (ALERTS{{alertstate="firing"}})'
+    return Question(expr, range(max(0, first - before), grid.steps))
+
+
+def pages_after(series: Series, fired: Mapping[str, Sequence[int]], grid: Grid, first: int) -> list[Page]:
+    """The pages of a series, by the steps at which each severity fired."""
+    start = grid.at(first)
+    pages = (page for severity, steps in fired.items() for page in pages_of(series, severity, steps, grid))
+    return sorted((page for page in pages if page.start >= start), key=lambda page: page.start)
 
 
 @dataclass
@@ -196,8 +209,7 @@ class _Questions:
     def __init__(self, detector: Detector, grid: Grid, first: int) -> None:
         self._every = max(1, math.ceil((grid.steps - first) / DRAWN))
         self.drawn = range(first, grid.steps, self._every)
-        before = math.ceil(JOINED_WITHIN / grid.step)  # an episode that began before is no page of this time
-        self._firing = Question(firing(detector.by), range(max(0, first - before), grid.steps))
+        self._firing = firing(detector, grid, first)
         self._judged = [
             Question(_count(detector, (last - begin + 1) * grid.step), [last])
             for begin, last in _pieces(first, grid.steps)
@@ -233,19 +245,13 @@ def _count(detector: Detector, time: timedelta) -> str:
     return f'count_over_time({ZSCORE}{{{DETECTOR}="{detector.name}"}}[{window}])'
 
 
-def _watched(past: Past, series: Series, tally: _Tally, first: int, span: Grid) -> Watched:
+def _watched(past: Past, series: Series, tally: _Tally, first: int) -> Watched:
     values, judged = past.values.row(series)[first:], past.judged_row(series)
-    pages = [
-        page
-        for severity, fired in tally.fired.items()
-        for page in pages_of(series, severity, fired, past.grid)
-        if page.start >= span.start
-    ]
     held = judged[first:] if judged is not None else None
     known = [step for step, value in enumerate(values) if not math.isnan(value)]
     return Watched(
         series=series,
-        pages=sorted(pages, key=lambda page: page.start),
+        pages=pages_after(series, tally.fired, past.grid, first),
         up={severity: sum(step >= first for step in fired) for severity, fired in tally.fired.items()},
         known=len(known),
         judged=tally.judged,

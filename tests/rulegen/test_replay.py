@@ -37,11 +37,12 @@ def wave(steps: int) -> list[float]:
 def play(spec: Spec, members: Sequence[Member], expr: str = "", *, start: datetime = START) -> list[Answer]:
     steps = len(members[0].values)
     detector = spec.detectors[0]
-    question = Question(expr or firing(detector.by), range(steps))
+    grid = Grid(start, MINUTE, steps)
+    question = Question(expr, range(steps)) if expr else firing(detector, grid, 0)
     replay = Replay(
         spec=spec,
         detectors=[detector],
-        grid=Grid(start, MINUTE, steps),
+        grid=grid,
         questions=[question],
         promtool=program("promtool"),
     )
