@@ -20,6 +20,7 @@ from benchmarks.nab.specs import AUTO, committed
 from benchmarks.nab.stretches import GRID, stretches
 from benchmarks.rule_set import from_spec
 from receiver.errors import AmendError
+from receiver.rulegen.expressions import labels_of, parse
 from tests.bed.parts import ROOT
 
 BEGIN = datetime(2024, 5, 6, 7, 30, tzinfo=UTC)
@@ -201,11 +202,19 @@ def test_a_plot_shows_the_band_the_windows_and_the_pages(corpus: Path, tmp_path:
     assert len(picture.findall(f"{svg}path[@fill='#d33']")) == 2, "two pages"
 
 
-def test_compare_has_a_row_for_each_spec_that_is_committed(corpus: Path) -> None:
-    done = benchmark(corpus, "--only", "quiet", command="benchmarks.nab.compare")
+def test_compare_has_a_row_for_each_file(corpus: Path, tmp_path: Path) -> None:
+    rules, spec = tmp_path / "threshold.rules.yml", tmp_path / "spec.yml"
+    rules.write_text(THRESHOLD)
+    spec.write_text(SPEC)
+    done = benchmark(corpus, rules, spec, "--only", "quiet", command="benchmarks.nab.compare")
     assert done.returncode == 0, done.stderr
-    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines()]
-    assert rows[2:] == [path.stem for path in committed()]
+    assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == ["threshold", "spec"]
+
+
+@pytest.mark.parametrize("path", committed(), ids=lambda path: path.stem)
+def test_every_committed_spec_makes_rules_that_keep_the_series(path: Path) -> None:
+    rule_set = from_spec(path)
+    assert all("series" in labels_of(parse(each)) for each in rule_set.expressions)
 
 
 def test_auto_says_nothing_but_what_is_needed() -> None:
