@@ -28,6 +28,11 @@ ABOVE: Final = "amend:above"  #: from the median to the upper quartile
 BELOW: Final = "amend:below"  #: from the lower quartile to the median
 LEARNED_ABOVE: Final = "amend:learned_above"  #: the same inside of one short block
 LEARNED_BELOW: Final = "amend:learned_below"  #: the same inside of one short block
+# what a seasonal band is made of
+EXPECTED: Final = "amend:expected"  #: what past seasons say of this time
+LEVEL: Final = "amend:level"  #: the mean of the last whole day
+GROWTH: Final = "amend:growth"  #: how much larger that is than it was a season ago
+SPREAD: Final = "amend:spread"  #: how far off they usually are at this time
 # what a forecast is made of
 RECENT: Final = "amend:recent"  #: the mean of the last quarter of the time that the trend is told from
 RISE: Final = "amend:rise"  #: how much more that is than a quarter before
