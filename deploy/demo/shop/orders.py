@@ -16,7 +16,7 @@ neighbours = httpx.AsyncClient(timeout=5, trust_env=False)
 
 async def order(request: Request) -> Response:
     wanted = await request.json()
-    await work(0.05)
+    await work(0.15)
     try:
         user = await neighbours.get(f"{url('users')}/users/{wanted['user']}")
         user.raise_for_status()

@@ -13,7 +13,7 @@ NAMES = ("Ada", "Barbara", "Edsger", "Grace", "Leslie")
 
 
 async def user(request: Request) -> Response:
-    await work(0.02)
+    await work(0.06)
     number: int = request.path_params["id"]
     return JSONResponse({"id": number, "name": NAMES[number % len(NAMES)]})
 

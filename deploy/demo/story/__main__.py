@@ -28,7 +28,7 @@ def main() -> int:
     narrator.heading(f"Amend demo: {scenario.name} → {scenario.remedy}")
     closed = False
     try:
-        with stage(engine_in, narrator=narrator) as on_stage:
+        with stage(engine_in, places=scenario.places, narrator=narrator) as on_stage:
             _tell(on_stage, scenario, narrator=narrator)
             closed = True
             if given.keep:

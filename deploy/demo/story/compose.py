@@ -23,7 +23,7 @@ Client = docker.DockerClient
 
 
 @contextmanager
-def shop_open(client: Client, *, image: str, port: int) -> Iterator[None]:
+def shop_open(client: Client, *, image: str, port: int, places: int) -> Iterator[None]:
     """The shop, healthy and with visitors; Broken when there is one already, which is nobody's to take down."""
     if containers(client):
         raise Broken(
@@ -33,7 +33,7 @@ def shop_open(client: Client, *, image: str, port: int) -> Iterator[None]:
     try:
         client.networks.create(NETWORK, labels={"com.docker.compose.project": PROJECT})
         for service in SERVICES:
-            start(client, service, number=1, image=image, port=port)
+            start(client, service, number=1, image=image, port=port, places=places)
         wait_until(lambda: all(map(_healthy, shop(client))), what="the shop to be healthy")
         start(client, "load", number=1, image=image, port=port)
         yield
@@ -41,8 +41,8 @@ def shop_open(client: Client, *, image: str, port: int) -> Iterator[None]:
         _close(client)
 
 
-def start(client: Client, service: str, *, number: int, image: str, port: int) -> None:
-    config = _config(service, image=image, port=port)
+def start(client: Client, service: str, *, number: int, image: str, port: int, places: int = 1) -> None:
+    config = _config(service, image=image, port=port, places=places)
     labels = {
         **config["Labels"],
         "com.docker.compose.project": PROJECT,
@@ -90,11 +90,11 @@ def _healthy(container: Container) -> bool:
     return health == "healthy"
 
 
-def _config(service: str, *, image: str, port: int) -> dict[str, Any]:
+def _config(service: str, *, image: str, port: int, places: int) -> dict[str, Any]:
     config: dict[str, Any] = {
         "Image": image,
         "Cmd": ["python3", "-m", f"shop.{service}"],
-        "Env": [f"SHOP_PORT={port}"],
+        "Env": [f"SHOP_PORT={port}", f"SHOP_PLACES={places}"],
         "Labels": {},
         "HostConfig": {"NetworkMode": NETWORK},
         "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"Aliases": [service]}}},

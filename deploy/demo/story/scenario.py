@@ -25,6 +25,7 @@ class Scenario:
     alert: str
     playbook: str
     service: str = "orders"
+    places: int = 20  #: requests that an instance works on at once: enough not to wait, also on a busy machine
 
 
 def faults(service: str, **amounts: float) -> Strike:
@@ -55,8 +56,8 @@ SCENARIOS = {
     for scenario in (
         Scenario(
             name="latency",
-            says="orders answers 1.5 s late",
-            strike=faults("orders", latency=1.5),
+            says="orders answers 3 s late",
+            strike=faults("orders", latency=3),
             remedy="restart",
             detector="latency_p95",
             alert="LatencyAnomaly",
@@ -88,6 +89,7 @@ SCENARIOS = {
             detector="waiting",
             alert="QueueAnomaly",
             playbook="scale-crowded-service",
+            places=2,
         ),
     )
 }

@@ -21,13 +21,13 @@ from story.endings import ignore_endings
 from story.engines import Engine
 from story.inbox import Inbox, listening
 from story.narrator import Narrator
-from story.part import PATIENCE, Broken, Part
+from story.part import PATIENCE, Broken, Part, wait_until
 from story.ports import free
 
 EngineIn = Callable[[Path], AbstractContextManager[Engine]]
 """Starts an engine that keeps its files in a folder."""
 
-OBSERVED = 6.0  # seconds of real traffic that the history repeats
+VISITS = 15  # requests that each service has answered before the history repeats what they were like
 TAIL = 12  # lines of each log that are shown when the loop does not close
 WIDTH = 240  # characters of each of them
 
@@ -51,20 +51,20 @@ class Stage:
 
 
 @contextmanager
-def stage(engine_in: EngineIn, *, narrator: Narrator) -> Iterator[Stage]:
+def stage(engine_in: EngineIn, *, places: int, narrator: Narrator) -> Iterator[Stage]:
     with ExitStack() as end:
         root = Path(end.enter_context(tempfile.TemporaryDirectory(prefix="amend-demo-")))
         try:
-            yield _set(root, engine_in, narrator=narrator, end=end)
+            yield _set(root, engine_in, places=places, narrator=narrator, end=end)
         except (Broken, DockerException, RequestException) as error:
             _show_logs(root, narrator)
             raise Broken(str(error)) from error
 
 
-def _set(root: Path, engine_in: EngineIn, *, narrator: Narrator, end: ExitStack) -> Stage:
+def _set(root: Path, engine_in: EngineIn, *, places: int, narrator: Narrator, end: ExitStack) -> Stage:
     engine = end.enter_context(engine_in(root))
     client = end.enter_context(closing(docker.DockerClient(base_url=engine.url, version="auto", timeout=PATIENCE)))
-    end.enter_context(compose.shop_open(client, image=engine.image, port=engine.port))
+    end.enter_context(compose.shop_open(client, image=engine.image, port=engine.port, places=places))
     opened = time.monotonic()
     narrator.tell("shop", f"orders, users and payments, with visitors: {engine.what}")
 
@@ -72,7 +72,7 @@ def _set(root: Path, engine_in: EngineIn, *, narrator: Narrator, end: ExitStack)
     place = parts.Place(root, engine.url, inbox.url, *free(3))
     _write_secrets(place)
     parts.generate_rules(place)
-    time.sleep(max(0.0, opened + OBSERVED - time.monotonic()))
+    wait_until(lambda: _fewest_visits(client, engine) >= VISITS, what=f"{VISITS} requests to each service")
     parts.fill_in_history(place, _observe(client, engine, seconds=time.monotonic() - opened))
     narrator.tell(
         "rules", f"generated from deploy/demo/specs; {history.LENGTH.seconds // 60} minutes of history filled in"
@@ -102,6 +102,15 @@ def _observe(client: compose.Client, engine: Engine, *, seconds: float) -> list[
         url = compose.url(container, port=engine.port)
         samples += history.observe(url, seconds=seconds, labels=labels)
     return samples
+
+
+def _fewest_visits(client: compose.Client, engine: Engine) -> float:
+    """How many requests each service has answered, at least."""
+    answered = dict.fromkeys(compose.SERVICES, 0.0)
+    for sample in _observe(client, engine, seconds=1):
+        if sample.name == "http_requests_total":
+            answered[sample.labels["service"]] += sample.value
+    return min(answered.values())
 
 
 def _show_logs(root: Path, narrator: Narrator) -> None:
