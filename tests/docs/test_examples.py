@@ -27,7 +27,7 @@ from tests.docs.page import PAGES, Block
 BLOCKS = [block for page in PAGES for block in page.blocks]
 
 KINDS = {
-    "yaml": {"spec", "playbook", "amend.yml", "alertmanager", "prometheus", "compose"},
+    "yaml": {"spec", "playbook", "amend.yml", "alertmanager", "prometheus", "rules", "compose"},
     "sh": {""},
     "promql": {""},
     "text": {""},  # what a program prints, or a picture in letters
@@ -102,6 +102,12 @@ def test_people_hear_of_alerts_as_before(block: Block, tmp_path: Path) -> None:
 def test_promtool_takes_prometheus_configuration(block: Block, tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text(block.text)
     promtool("check", "config", "--syntax-only", tmp_path / "prometheus.yml")
+
+
+@of("yaml", "rules")
+def test_promtool_takes_rules(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "example.rules.yml").write_text(block.text)
+    promtool("check", "rules", "--lint=all", "--lint-fatal", tmp_path / "example.rules.yml")
 
 
 @of("yaml", "compose")
