@@ -53,7 +53,7 @@ class AnyOf(Band):
         return frozenset().union(*(band.reads(part) for band, part in self._parts(detector)))
 
     def looks_back(self, detector: Detector) -> timedelta:
-        return max(band.looks_back(part) for band, part in self._parts(detector))
+        return max((band.looks_back(part) for band, part in self._parts(detector)), default=timedelta())
 
     def mistakes(self, detector: Detector, /) -> Iterator[tuple[str, str]]:
         for name in detector.any_of:
@@ -90,7 +90,11 @@ class AnyOf(Band):
         return min(band.small(part, level) for band, part in self._parts(detector))
 
     def quiet(self, detector: Detector, /, level: float, *, every: timedelta) -> list[float]:
-        return max((band.quiet(part, level, every=every) for band, part in self._parts(detector)), key=len)
+        quiets = [band.quiet(part, level, every=every) for band, part in self._parts(detector)]
+        longest = max(map(len, quiets))
+        # A band that asks for history without a wave has its numbers for that alone.
+        flat = any(set(quiet) == {level} for quiet in quiets)
+        return [level] * longest if flat else max(quiets, key=len)
 
     def approach(self, detector: Detector, /, level: float, *, every: timedelta) -> list[float]:
         return max((band.approach(part, level, every=every) for band, part in self._parts(detector)), key=len)
@@ -100,7 +104,7 @@ class AnyOf(Band):
         return max(said, key=lambda each: _RANK[detector.direction](each.z_score))
 
     def _parts(self, detector: Detector) -> list[tuple[Band, Detector]]:
-        return [(self.singles[name], _part(detector, name)) for name in detector.any_of]
+        return [(self.singles[name], _part(detector, name)) for name in detector.any_of if name in self.singles]
 
 
 def _part(detector: Detector, name: str) -> Detector:

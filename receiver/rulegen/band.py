@@ -103,6 +103,10 @@ class Band(Protocol):
         """What follows that and must alert although no bound is passed yet; for bands that look ahead."""
         return []
 
+    def repeats(self, _: Detector, /, level: float, high: float, *, every: timedelta) -> list[float]:  # noqa: ARG002
+        """History that ends where such a high value is usual, for bands that know of seasons."""
+        return []
+
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:
         """What is said of the last of these values."""
         ...

@@ -13,7 +13,10 @@ from receiver.durations import format_duration
 from receiver.errors import ConfigError
 from receiver.rulegen import BANDS
 from receiver.rulegen.expressions import Labels, labels_of, parse
-from receiver.rulegen.spec import RESERVED, Detector, Spec
+from receiver.rulegen.spec import ANY_OF, RESERVED, Detector, Spec
+
+#: Keys that not every band reads.
+CHOSEN = ("window", "min_samples", "season", "horizon", "bound")
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,14 @@ def _in_spec(spec: Spec) -> Iterator[ConfigError]:
 
 
 def _of_band(detector: Detector) -> Iterator[tuple[str, str]]:
-    unknown = [band for band in (detector.any_of or (detector.band,)) if band not in BANDS]
-    for band in unknown:
+    for band in _unknown(detector):
         yield "band", f'unknown band "{band}"{did_you_mean(band, list(BANDS))}'
-    if not unknown:
+    if not _unknown(detector):
         yield from BANDS[detector.band].mistakes(detector)
+
+
+def _unknown(detector: Detector) -> list[str]:
+    return [band for band in (detector.any_of or (detector.band,)) if band not in BANDS]
 
 
 def _of_expressions(detector: Detector) -> Iterator[tuple[str, str]]:
@@ -91,9 +97,14 @@ def _of_times(detector: Detector) -> Iterator[tuple[str, str]]:
         yield "interval", f"interval is {interval}; it must be whole seconds"
         return
     needed = 2 * detector.min_samples * detector.interval
-    if detector.window < needed:
+    if "min_samples" in _read_by(detector) and detector.window < needed:
         few = f"a window of {window} with a sample every {interval} can miss min_samples after a gap"
         yield "window", f"{few}; make it at least {format_duration(needed)}, or lower min_samples"
+
+
+def _read_by(detector: Detector) -> frozenset[str]:
+    """Of the keys that not every band reads, those that this detector's band does."""
+    return frozenset() if _unknown(detector) else BANDS[detector.band].reads(detector)
 
 
 def _names_used_twice(specs: Sequence[Spec]) -> Iterator[ConfigError]:
@@ -116,10 +127,37 @@ def _doubts(spec: Spec) -> Iterator[ConfigError]:
         message = f"{far} make its unit test slow, which evaluates all rules alike; use a file each"
         yield spec.document.error(("detectors",), message)
     for index, detector in enumerate(spec.detectors):
-        if detector.hold and detector.hold < detector.interval:
-            yield spec.error(
-                index,
-                "for",
-                f"`for` is {format_duration(detector.hold)}, shorter than the {format_duration(detector.interval)} "
-                "between two evaluations: it holds nothing back",
-            )
+        for key, message in (
+            *_of_hold(detector),
+            *_of_idle_keys(spec, index, detector),
+            *_of_retention(spec, detector),
+        ):
+            yield spec.error(index, key, message)
+
+
+def _of_hold(detector: Detector) -> Iterator[tuple[str, str]]:
+    if detector.hold and detector.hold < detector.interval:
+        hold, interval = format_duration(detector.hold), format_duration(detector.interval)
+        yield "for", f"`for` is {hold}, shorter than the {interval} between two evaluations: it holds nothing back"
+
+
+def _of_idle_keys(spec: Spec, index: int, detector: Detector) -> Iterator[tuple[str, str]]:
+    """Keys that stand in the detector itself and change nothing; `defaults` are for detectors of all kinds."""
+    read = _read_by(detector)
+    for key in CHOSEN if read else ():
+        if key in read or ("detectors", index, key) not in spec.document.lines:
+            continue
+        bands = ", ".join(name for name, band in BANDS.items() if name != ANY_OF and key in band.reads(detector))
+        named = " and ".join(detector.any_of) or detector.band
+        yield key, f"`{key}` changes nothing for the band {named}; take it out, or a band that reads it: {bands}"
+
+
+def _of_retention(spec: Spec, detector: Detector) -> Iterator[tuple[str, str]]:
+    if _unknown(detector):
+        return
+    back = BANDS[detector.band].looks_back(detector)
+    if back > spec.retention:
+        key = "season" if "season" in _read_by(detector) and detector.season[-1] > detector.window else "window"
+        short = f"the band looks back {format_duration(back)}, and Prometheus keeps {format_duration(spec.retention)}"
+        way_out = f"shorten `{key}`, or say with the file's `retention` how long yours keeps"
+        yield key, f"{short} (`--storage.tsdb.retention.time`): {way_out}"

@@ -64,6 +64,7 @@ def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str
             each.flat() for each in told if each.band.forgives_small(each.detector)
         ],
         "what heads for its bound fires before it is there": [each.approach() for each in told if each.approaching],
+        "a peak that comes every season is left alone": [each.season() for each in told if each.repeating],
         "nothing is judged while only_if does not hold": [
             each.idle() for each in told if each.detector.only_if is not None
         ],
@@ -121,6 +122,7 @@ class _Timeline:
         self.quiet = self.band.quiet(detector, self.level, every=tick)
         self.approaching = self.band.approach(detector, self.level, every=tick)
         self.high = self._far_out()
+        self.repeating = self.band.repeats(detector, self.level, self.high, every=tick)
 
     def _far_out(self) -> float:
         """A value that is safely beyond the highest tier, from its first sample until the alert fires."""
@@ -186,6 +188,10 @@ class _Timeline:
                 ),
             ],
         )
+
+    def season(self) -> _Case:
+        end = len(self.repeating) - 1
+        return self._case(values=self.repeating, judged=end + 1, checks=[_Check(at=end, exists=ZSCORE)])
 
     def idle(self) -> _Case:
         start = len(self.quiet)

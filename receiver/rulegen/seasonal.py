@@ -142,6 +142,12 @@ class Seasonal(Band):
     def quiet(self, detector: Detector, /, level: float, *, every: timedelta) -> list[float]:
         return [level] * (math.ceil(self.warmup(detector, every) / every) + 1)
 
+    def repeats(self, detector: Detector, /, level: float, high: float, *, every: timedelta) -> list[float]:
+        length, peak = round(detector.season[0] / every), round(detector.season[0] / 8 / every)
+        shape = [level] * (length - peak) + [high] * peak
+        count = math.ceil(self.warmup(detector, every) / detector.season[0]) + 1
+        return (shape * count)[: -(peak // 2)]
+
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:  # noqa: ARG002
         """After quiet history, which is flat."""
         level = values[0]

@@ -142,6 +142,7 @@ class SpecShape(_Shape):
     service: str
     labels: dict[Annotated[str, BeforeValidator(_own_label_name)], str] = Field(default_factory=dict)
     grafana_url: str = ""
+    retention: Duration = timedelta(days=15)
     defaults: Defaults = Defaults()
     detectors: Annotated[tuple[DetectorShape, ...], Field(min_length=1)]
 
@@ -184,6 +185,7 @@ class Spec:
     service: str
     labels: Mapping[str, str]
     grafana_url: str
+    retention: timedelta  #: how long Prometheus keeps samples
     detectors: tuple[Detector, ...]
 
     @property
@@ -217,6 +219,7 @@ def load_spec(path: Path) -> Spec:
         service=shape.service,
         labels=shape.labels,
         grafana_url=shape.grafana_url.rstrip("/"),
+        retention=shape.retention,
         detectors=tuple(_fill_in(each, shape.defaults) for each in shape.detectors),
     )
 

@@ -93,6 +93,9 @@ class Scenario:
     matchers: tuple[str, ...] = ('service="orders"',)
     verify: Mapping[str, str] = field(default_factory=dict)  #: in place of the usual times
     learns: bool = False  #: its baseline needs a past before the fault
+    detector: Mapping[str, Any] = field(
+        default_factory=dict
+    )  #: more keys of its detector, where Amend writes the rules
 
 
 def _fails_to_scrape(stage: Stage) -> None:
@@ -177,6 +180,8 @@ Z = "(gauge - avg_over_time(gauge[13s])) / stddev_over_time(gauge[13s]) > 3"
 BAND = "gauge > avg_over_time(gauge[13s]) + 3 * stddev_over_time(gauge[13s])"
 TURNED = "avg_over_time(gauge[13s]) + 3 * stddev_over_time(gauge[13s]) < gauge"
 STEP = "gauge > 3 * (gauge offset 3s)"
+
+BOUND = {"bound": 5, "direction": "above"}
 
 LEARNED = "the baseline has learned the fault"
 GONE = "has no samples"
@@ -402,7 +407,53 @@ SCENARIOS = {
         why=LEARNED,
     ),
     "our_traffic_stops": Scenario(
-        rules=(), learns=True, begins=_has_traffic, remedy=_loses_its_traffic, says="unknown", why=GONE
+        rules=(),
+        learns=True,
+        detector={"only_if": "traffic > 10"},
+        begins=_has_traffic,
+        remedy=_loses_its_traffic,
+        says="unknown",
+        why=GONE,
+    ),
+    "our_robust_band_learns": Scenario(
+        rules=(),
+        learns=True,
+        detector={"band": "robust"},
+        verify={"resolved_within": "16s", "absent_for": "2s"},
+        says="unknown",
+        why=LEARNED,
+    ),
+    "our_bound_sees_the_end": Scenario(
+        rules=(),
+        learns=True,
+        detector={"band": "threshold", **BOUND},
+        remedy=well,
+        says="fixed",
+        why="with samples",
+    ),
+    "our_bound_learns_nothing": Scenario(
+        rules=(),
+        learns=True,
+        detector={"band": "threshold", **BOUND},
+        verify={"resolved_within": "16s", "absent_for": "2s"},
+        says="not_fixed",
+        why="still true",
+    ),
+    "our_forecast_sees_the_end": Scenario(
+        rules=(),
+        learns=True,
+        detector={"band": "forecast", **BOUND, "horizon": "4s"},
+        remedy=well,
+        says="fixed",
+        why="with samples",
+    ),
+    "our_bands_see_the_end": Scenario(
+        rules=(),
+        learns=True,
+        detector={"band": {"any_of": ["zscore", "threshold"]}, **BOUND},
+        remedy=well,
+        says="fixed",
+        why="with samples",
     ),
 }
 
@@ -556,7 +607,10 @@ def _generate_rules(directory: Path, stages: Sequence[Stage]) -> None:
             "by": ["service"],
             "expr": stage.metric("gauge"),
             "severity": {"warning": 3},
-            **({"only_if": stage.expression("traffic > 10")} if stage.name == "our_traffic_stops" else {}),
+            **{
+                key: stage.expression(value) if key == "only_if" else value
+                for key, value in SCENARIOS[stage.name].detector.items()
+            },
         }
         for stage in stages
     ]

@@ -120,7 +120,6 @@ def test_it_passes_its_own_unit_test(tmp_path: Path, detector: str) -> None:
     [
         ("{any_of: [zscore, zscore]}", "any_of needs two bands or more, each once"),
         ("{any_of: [zscore, treshold]}", 'unknown band "treshold"; did you mean "threshold"'),
-        ("{any_of: [zscore, auto]}", '"auto" cannot be a part of any_of'),
         ("{any_of: [zscore, any_of]}", '"any_of" cannot be a part of any_of'),
         ("any_of", "any_of needs two bands or more"),
         ("{any_of: [zscore, forecast]}", "`bound` is missing"),

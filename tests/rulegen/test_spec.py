@@ -57,8 +57,8 @@ def refused(folder: Path, detectors: str, *, head: str = "") -> str:
             'shop.yml:4: a: unknown band "zscor"; did you mean "zscore"?',
         ),
         (
-            "{name: a, expr: sum(x), band: seasonal}",
-            'shop.yml:4: a: unknown band "seasonal"; known here: auto, classic, zscore',
+            "{name: a, expr: sum(x), band: saisonal}",
+            'shop.yml:4: a: unknown band "saisonal"; did you mean "seasonal"?',
         ),
         ("{name: a, expr: sum(x), alert: a b}", '"a b" is no alert name; write for example LatencyAnomaly'),
         ("{name: a, expr: sum(x), severity: high}", '"severity" maps severities to distances'),
