@@ -24,6 +24,9 @@ class Preset:
     #: deviation of its own to judge by. Watch an availability near 1 by its error ratio, or set this lower.
     relative: float = 0.01
     absolute: float = 1e-9  #: only so that a series that is always 0 divides by something
+    #: Of bands that compare days. They judge a mean of minutes, not a sample: `for` would make them wait twice.
+    days: timedelta = timedelta(days=12)
+    hold_of_days: timedelta = timedelta()
     season: tuple[timedelta, ...] = (timedelta(days=1), timedelta(weeks=1))
     horizon: timedelta = timedelta(hours=1)
 
@@ -34,6 +37,8 @@ PRESETS: Final[Mapping[str, Preset]] = {
         band="auto",
         interval=timedelta(seconds=5),
         window=timedelta(hours=1),
+        days=timedelta(hours=1),
+        hold_of_days=timedelta(seconds=30),
         sigma=3,
         min_samples=60,
         hold=timedelta(seconds=30),
@@ -78,3 +83,11 @@ PRESETS: Final[Mapping[str, Preset]] = {
         keep_firing_for=timedelta(),
     ),
 }
+
+AUTO: Final = "auto"
+NOVELTY: Final = "novelty"
+
+
+def automatic(window: timedelta) -> str:
+    """The band that `auto` stands for: the best that was measured, where the window holds days to compare."""
+    return NOVELTY if window >= timedelta(days=2) else "zscore"

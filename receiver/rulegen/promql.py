@@ -3,7 +3,7 @@
 Each returns text that can stand in a rule as it is; nothing here knows what a detector looks for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from textwrap import indent
 
@@ -12,6 +12,8 @@ from receiver.durations import format_duration
 #: Ranges are closed on both sides in Prometheus 2 and open on the left in 3. A range one second short of a
 #: block holds the same samples in both, and no sample stands in two blocks.
 SECOND = timedelta(seconds=1)
+
+_OF = "__of__"  #: two underscores: no series of a user's carries such a label
 
 
 def over(function: str, selector: str, window: timedelta, *, offset: timedelta = timedelta()) -> str:
@@ -28,6 +30,14 @@ def over_block(function: str, selector: str, block: timedelta) -> str:
 def either(*expressions: str) -> str:
     """The first of them that has a sample, series by series."""
     return "\nor\n".join(expressions)
+
+
+def outermost(aggregation: str, candidates: Mapping[str, str]) -> str:
+    """`max` or `min` of several expressions, series by series; their names are for whoever reads the rule."""
+    named = (
+        f'label_replace(\n{indent(each, "  ")},\n  "{_OF}", "{name}", "", ""\n)' for name, each in candidates.items()
+    )
+    return f"{aggregation} without ({_OF}) {enclosed(either(*named))}"
 
 
 def given(expression: str, condition: str, *, on: Iterable[str] | None = None) -> str:

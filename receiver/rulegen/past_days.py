@@ -1,0 +1,72 @@
+"""What the rules of days.py make of a list of values, for the numbers that a generated unit test expects.
+
+novelty.py calls it. A test's history is shorter than any window, so every day of it counts.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from math import ceil, floor
+from statistics import fmean
+
+from receiver.rulegen.days import AGAIN, BLIND, DAY, HOUR, NORMAL, ODD, SHORT, SPAN, STRIDE
+from receiver.rulegen.promql import SECOND
+from receiver.rulegen.spec import Detector
+
+
+class PastDays:
+    """Values that came one `every`, the first at time 0, seen from the time of the last."""
+
+    def __init__(self, detector: Detector, values: Sequence[float], every: timedelta) -> None:
+        self._detector = detector
+        self._now = (len(values) - 1) * every
+        times = [each * every for each in range(len(values))]
+        self._values = _Series(values, every)
+        self._hours = _Series([fmean(self._values.block(HOUR, until=time)) for time in times], every)
+        self._known = self._now - BLIND
+        known = [time for time in times if time <= self._known]
+        shorts = [self._values.block(SHORT, until=each * SHORT) for each in range(floor(self._now / SHORT) + 1)]
+        fives = _Series([fmean(each) if each else None for each in shorts], SHORT)
+        self._highest = [max(fives.block(DAY, until=time)) for time in known]
+        self._lowest = [min(fives.block(DAY, until=time)) for time in known]
+
+    def short(self) -> float:
+        return fmean(self._values.block(SHORT, until=self._now))
+
+    def level(self) -> float:
+        days = range(floor(self._known / STRIDE) + 1)
+        return _quantile(0.5, [fmean(self._hours.block(DAY, until=each * STRIDE)) for each in days])
+
+    def highest(self) -> float:
+        return self._edge(self._highest)
+
+    def lowest(self) -> float:
+        return -self._edge([-each for each in self._lowest])
+
+    def _edge(self, days: Sequence[float]) -> float:
+        usual = _quantile(0.5, days)
+        deviation = (_quantile(1 - ODD, days) - _quantile(ODD, days)) / NORMAL
+        span = _quantile(0.5, self._highest) - _quantile(0.5, self._lowest)
+        spread = self._detector.sigma * (deviation + span / SPAN)
+        small = max(1, self._detector.sigma / min(self._detector.severity.values()))
+        least = max(self._detector.relative * small * abs(self.level()), self._detector.absolute * small)
+        return max(usual + spread, usual + least, days[-1] + AGAIN * span)
+
+
+class _Series:
+    """Samples one `every`; None where there is none."""
+
+    def __init__(self, values: Sequence[float | None], every: timedelta) -> None:
+        self._values, self._every = values, every
+
+    def block(self, length: timedelta, *, until: timedelta) -> list[float]:
+        first = max(0, ceil((until - length + SECOND) / self._every))
+        found = self._values[first : floor(until / self._every) + 1]
+        return [each for each in found if each is not None]
+
+
+def _quantile(share: float, values: Sequence[float]) -> float:
+    """As Prometheus takes it: between the two values that are nearest."""
+    ordered = sorted(values)
+    rank = share * (len(ordered) - 1)
+    low, high = ordered[floor(rank)], ordered[ceil(rank)]
+    return low + (high - low) * (rank - floor(rank))
