@@ -41,9 +41,9 @@ FORECAST: Final = "amend:forecast"  #: the worse of the value now and what it wi
 
 # of the days that the band novelty compares
 HOUR_MEAN: Final = "amend:hour_mean"
+HOUR_CHANGE: Final = "amend:hour_change"
 DAY_HIGHEST: Final = "amend:day_highest"
 DAY_LOWEST: Final = "amend:day_lowest"
-DAY_CHANGE: Final = "amend:day_change"
 HOUR_UPPER: Final = "amend:hour_upper"
 HOUR_LOWER: Final = "amend:hour_lower"
 DAY_REACH: Final = "amend:day_reach"

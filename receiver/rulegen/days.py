@@ -14,10 +14,10 @@ from receiver.conventions import (
     BAND_MEAN,
     BAND_UPPER,
     CHANGE_REACH,
-    DAY_CHANGE,
     DAY_HIGHEST,
     DAY_LOWEST,
     DAY_REACH,
+    HOUR_CHANGE,
     HOUR_LOWER,
     HOUR_MEAN,
     HOUR_UPPER,
@@ -60,6 +60,7 @@ class Days:
         self.detector = detector
         self.source = series(VALUE if detector.only_if is None else LEARNED, detector)
         self.short = over_block("avg_over_time", self.source, SHORT)
+        self.hour_ago = over("avg_over_time", self.source, SHORT - SECOND, offset=HOUR)
         self.hour = over_block("avg_over_time", self.source, HOUR)
         self.day = over_block("avg_over_time", series(HOUR_MEAN, detector), DAY)
 
@@ -74,7 +75,7 @@ class Days:
 
     def usual_level(self) -> str:
         """The median of the days' means."""
-        return self._of_hours("avg_over_time", 0.5)
+        return self._of_hours("avg_over_time", HOUR_MEAN, 0.5)
 
     def highest(self) -> str:
         """The highest five minutes of a usual day, and a margin."""
@@ -84,15 +85,17 @@ class Days:
         return self._edge("-", DAY_LOWEST)
 
     def _past(self) -> Iterator[Record]:
-        def of_the_day(function: str, expression: str) -> str:
-            return f"{function}({expression}[{format_duration(DAY - SECOND)}:{format_duration(SHORT)}])"
+        def each_five_minutes(function: str, expression: str, of: timedelta) -> str:
+            return f"{function}({expression}[{format_duration(of - SECOND)}:{format_duration(SHORT)}])"
 
-        change = f"abs({self.short} - {self.hour})"
+        highest = each_five_minutes("max_over_time", self.short, DAY)
+        lowest = each_five_minutes("min_over_time", self.short, DAY)
+        change = each_five_minutes("max_over_time", f"abs({self.short} - {self.hour})", HOUR)
         for metric, expression, why in (
             (HOUR_MEAN, self.hour, "The mean of the last hour."),
-            (DAY_HIGHEST, of_the_day("max_over_time", self.short), "The highest five minutes of the last day."),
-            (DAY_LOWEST, of_the_day("min_over_time", self.short), "The lowest five minutes of the last day."),
-            (DAY_CHANGE, of_the_day("max_over_time", change), "The largest distance of five minutes from their hour."),
+            (HOUR_CHANGE, change, "The largest distance of five minutes of it from the hour that ends in them."),
+            (DAY_HIGHEST, highest, "The highest five minutes of the last day."),
+            (DAY_LOWEST, lowest, "The lowest five minutes of the last day."),
         ):
             yield recorded(self.detector, metric, expression, why)
 
@@ -111,27 +114,26 @@ class Days:
         hours, width = series(HOUR_MEAN, self.detector), self._width()
         alike, again = f"{width} / {WIDTH}", f"{number(AGAIN_OF_WIDTH)} * {width}"
         for metric, sign, function, side in ((HOUR_UPPER, "+", "max", "high"), (HOUR_LOWER, "-", "min", "low")):
-            usual = partial(self._of_hours, f"{function}_over_time")
+            usual = partial(self._of_hours, f"{function}_over_time", HOUR_MEAN)
             latest = over(f"{function}_over_time", hours, DAY - SECOND, offset=BLIND)
             edge = outermost(function, self._beyond(sign, usual, alike, latest, again))
             yield recorded(self.detector, metric, edge, f"How {side} the mean of an hour may get.")
         latest = over("avg_over_time", hours, DAY - SECOND, offset=BLIND)
-        reach = self._margins(partial(self._of_hours, "avg_over_time"), alike)
+        reach = self._margins(partial(self._of_hours, "avg_over_time", HOUR_MEAN), alike)
         reach["latest"] = f"abs({latest} - {self._lately(BAND_MEAN)})\n+\n{again}"
         why = "How far from the usual level the mean of a day may get."
         yield recorded(self.detector, DAY_REACH, outermost("max", reach), why)
-        change = series(DAY_CHANGE, self.detector)
-        latest = over("last_over_time", change, 3 * HOUR, offset=BLIND)
-        edge = outermost("max", self._beyond("+", partial(self._of_days, change), alike, latest, again))
+        change = series(HOUR_CHANGE, self.detector)
+        latest = over("max_over_time", change, DAY - SECOND, offset=BLIND)
+        usual = partial(self._of_hours, "max_over_time", HOUR_CHANGE)
+        edge = outermost("max", self._beyond("+", usual, alike, latest, again))
         yield recorded(self.detector, CHANGE_REACH, edge, "How far from the mean of their hour five minutes may get.")
 
     def _edge(self, sign: str, metric: str) -> str:
-        past = series(metric, self.detector)
-        highest, lowest = (self._of_days(series(each, self.detector), 0.5) for each in (DAY_HIGHEST, DAY_LOWEST))
-        span = f"(\n  {highest}\n  -\n  {lowest}\n)"
-        latest = over("last_over_time", past, 3 * HOUR, offset=BLIND)
+        span = f"(\n  {self._of_days(DAY_HIGHEST, 0.5)}\n  -\n  {self._of_days(DAY_LOWEST, 0.5)}\n)"
+        latest = over("last_over_time", series(metric, self.detector), 3 * HOUR, offset=BLIND)
         again = f"{number(AGAIN)} * {span}"
-        edge = self._beyond(sign, partial(self._of_days, past), f"{span} / {SPAN}", latest, again)
+        edge = self._beyond(sign, partial(self._of_days, metric), f"{span} / {SPAN}", latest, again)
         return outermost("max" if sign == "+" else "min", edge)
 
     def _beyond(self, sign: str, usual: _Quantile, alike: str, latest: str, again: str) -> dict[str, str]:
@@ -152,16 +154,22 @@ class Days:
     def _width(self) -> str:
         return f"({self._lately(BAND_UPPER)} - {self._lately(BAND_LOWER)})"
 
-    def _of_days(self, past: str, quantile: float) -> str:
-        return self._quantile(f"{past}[{format_duration(self.detector.window)}]", quantile)
+    def _of_days(self, metric: str, quantile: float) -> str:
+        """Of what is known of each day."""
+        return self._quantile(self._each_hour(metric), quantile)
 
-    def _of_hours(self, function: str, quantile: float) -> str:
-        """Of the hours of a day in one number, for one day every three hours."""
-        day = over_block(function, series(HOUR_MEAN, self.detector), DAY)
-        return self._quantile(f"{day}[{format_duration(self.detector.window)}:{format_duration(STRIDE)}]", quantile)
+    def _of_hours(self, function: str, metric: str, quantile: float) -> str:
+        """Of each day's hours in one number."""
+        hours = f"{self._each_hour(metric)}[{format_duration(DAY - SECOND)}:{format_duration(HOUR)}]"
+        return self._quantile(f"{function}({hours})", quantile)
 
-    def _quantile(self, past: str, quantile: float) -> str:
-        return f"quantile_over_time({number(quantile)}, {past} offset {format_duration(BLIND)})"
+    def _each_hour(self, metric: str) -> str:
+        # last_over_time, for a subquery asks at the full hour and looks back five minutes
+        return over("last_over_time", series(metric, self.detector), HOUR)
+
+    def _quantile(self, day: str, quantile: float) -> str:
+        days = f"{day}[{format_duration(self.detector.window)}:{format_duration(STRIDE)}]"
+        return f"quantile_over_time({number(quantile)}, {days} offset {format_duration(BLIND)})"
 
     def _lately(self, metric: str) -> str:
         return lately(self.detector, metric)

@@ -154,7 +154,9 @@ def _distances(detector: Detector, days: Days) -> Iterator[tuple[str, str]]:
     sigma, mean = number(detector.sigma), lately(detector, BAND_MEAN)
     day, change = lately(detector, DAY_REACH), lately(detector, CHANGE_REACH)
     yield "value", f"abs({days.short} - {mean})\n/\n{series(BAND_STDDEV, detector)}"
-    yield "change", f"{sigma} * ({days.short} - {days.hour}) * sgn({days.short} - {mean})\n/\n{change}"
+    # The way home from a fault is a change as well, but not from what was an hour ago.
+    away = f"{sigma} * ({days.short} - {days.hour}) * sgn({days.short} - {mean})\n/\n{change}"
+    yield "change", given(away, f"abs({days.short} - {days.hour_ago}) > {change}")
     for side, than, sign, edge in (("up", ">", "+", HOUR_UPPER), ("down", "<", "-", HOUR_LOWER)):
         hour = lately(detector, edge)
         yield f"hour {side}", f"{sigma} * ({days.hour} - {mean}) / ({hour} - {mean})\nand\n{days.short} {than} {hour}"

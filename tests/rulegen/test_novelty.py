@@ -145,8 +145,8 @@ def test_nothing_is_judged_in_the_first_day(tmp_path: Path) -> None:
         DETECTOR,
         history={load(): chain(days(1), repeat(900, 16), days(2))},
         every="30m",
-        holds={at(1, 7): ["amend:value"], at(2, 12): ["amend:zscore"]},
-        fails={at(1, 7): ["amend:zscore", "amend:band_upper", "ALERTS"]},
+        holds={at(1, 4): ["amend:value > 800"], at(2, 12): ["amend:zscore"]},
+        fails={at(1, 4): ["amend:zscore", "amend:band_upper", "ALERTS"]},
     )
 
 
