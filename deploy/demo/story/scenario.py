@@ -65,8 +65,8 @@ SCENARIOS = {
         ),
         Scenario(
             name="errors",
-            says="orders fails four requests in ten",
-            strike=faults("orders", errors=0.4),
+            says="orders fails six requests in ten",
+            strike=faults("orders", errors=0.6),
             remedy="restart",
             detector="error_ratio",
             alert="ErrorRatioAnomaly",
