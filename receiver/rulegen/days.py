@@ -37,14 +37,15 @@ DAY: Final = timedelta(days=1)
 #: For so long a fault is not known as something that has been; after it, what came is no longer new.
 BLIND: Final = timedelta(hours=6)
 #: Between two days that are compared: enough of them for quantiles, few enough to be read every hour.
-STRIDE: Final = timedelta(hours=3)
+STRIDE: Final = timedelta(hours=6)
 #: One day in ten is left out on either side before the spread of the days is measured: of twelve days, the odd one.
 ODD: Final = 0.1
 #: How many standard deviations of normal noise lie between the two.
 NORMAL: Final = 2.56
 #: Days that are all alike deviate, too: by a twentieth of what they span, so that 15 % of it are 3 sigma.
 SPAN: Final = 20
-#: What was reached in the last day that is known is not new until it is exceeded by this share of the span.
+#: What was reached in the last day that is known is not new until it is exceeded by this share of its distance from the
+#: usual level.
 AGAIN: Final = 0.1
 #: Hours, days and changes span less than the five minutes whose band this is: the same in shares of its width.
 WIDTH: Final = 100
@@ -132,7 +133,7 @@ class Days:
     def _edge(self, sign: str, metric: str) -> str:
         span = f"(\n  {self._of_days(DAY_HIGHEST, 0.5)}\n  -\n  {self._of_days(DAY_LOWEST, 0.5)}\n)"
         latest = over("last_over_time", series(metric, self.detector), 3 * HOUR, offset=BLIND)
-        again = f"{number(AGAIN)} * {span}"
+        again = f"{number(AGAIN)} * abs({latest} - {self._lately(BAND_MEAN)})"
         edge = self._beyond(sign, partial(self._of_days, metric), f"{span} / {SPAN}", latest, again)
         return outermost("max" if sign == "+" else "min", edge)
 
@@ -156,16 +157,12 @@ class Days:
 
     def _of_days(self, metric: str, quantile: float) -> str:
         """Of what is known of each day."""
-        return self._quantile(self._each_hour(metric), quantile)
+        # last_over_time, for a subquery asks at the full hour and looks back no further than five minutes
+        return self._quantile(over("last_over_time", series(metric, self.detector), HOUR), quantile)
 
     def _of_hours(self, function: str, metric: str, quantile: float) -> str:
         """Of each day's hours in one number."""
-        hours = f"{self._each_hour(metric)}[{format_duration(DAY - SECOND)}:{format_duration(HOUR)}]"
-        return self._quantile(f"{function}({hours})", quantile)
-
-    def _each_hour(self, metric: str) -> str:
-        # last_over_time, for a subquery asks at the full hour and looks back five minutes
-        return over("last_over_time", series(metric, self.detector), HOUR)
+        return self._quantile(over_block(function, series(metric, self.detector), DAY), quantile)
 
     def _quantile(self, day: str, quantile: float) -> str:
         days = f"{day}[{format_duration(self.detector.window)}:{format_duration(STRIDE)}]"

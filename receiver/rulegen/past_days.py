@@ -21,12 +21,11 @@ class PastDays:
         self._now = (len(values) - 1) * every
         times = [each * every for each in range(len(values))]
         self._values = _Series(values, every)
-        means = [fmean(self._values.block(HOUR, until=time)) for time in times]
-        self._hours = _Series([means[floor(each * HOUR / every)] for each in range(floor(self._now / HOUR) + 1)], HOUR)
+        self._hours = _Series([fmean(self._values.block(HOUR, until=time)) for time in times], every)
         shorts = [self._values.block(SHORT, until=each * SHORT) for each in range(floor(self._now / SHORT) + 1)]
         fives = _Series([fmean(each) if each else None for each in shorts], SHORT)
         self._known = range(floor((self._now - BLIND) / STRIDE) + 1)
-        # what was recorded last, when it is looked at every three hours, and what is the latest of all
+        # what was recorded last, when it is looked at one stride after the other, and what is the latest of all
         seen = [times[floor(each * STRIDE / every)] for each in self._known]
         latest = times[floor((self._now - BLIND) / every)]
         self._highest = [max(fives.block(DAY, until=time)) for time in (*seen, latest)]
@@ -39,20 +38,21 @@ class PastDays:
         return _quantile(0.5, [fmean(self._hours.block(DAY, until=each * STRIDE)) for each in self._known])
 
     def highest(self) -> float:
-        return self._edge(self._highest)
+        return self._edge(self._highest, self.level())
 
     def lowest(self) -> float:
-        return -self._edge([-each for each in self._lowest])
+        return -self._edge([-each for each in self._lowest], -self.level())
 
-    def _edge(self, seen: Sequence[float]) -> float:
+    def _edge(self, seen: Sequence[float], centre: float) -> float:
         *days, latest = seen
         usual = _quantile(0.5, days)
         deviation = (_quantile(1 - ODD, days) - _quantile(ODD, days)) / NORMAL
+        again = AGAIN * abs(latest - centre)
         span = _quantile(0.5, self._highest[:-1]) - _quantile(0.5, self._lowest[:-1])
         spread = self._detector.sigma * (deviation + span / SPAN)
         small = max(1, self._detector.sigma / min(self._detector.severity.values()))
-        least = max(self._detector.relative * small * abs(self.level()), self._detector.absolute * small)
-        return max(usual + spread, usual + least, latest + AGAIN * span)
+        least = max(self._detector.relative * small * abs(centre), self._detector.absolute * small)
+        return max(usual + spread, usual + least, latest + again)
 
 
 class _Series:
