@@ -10,13 +10,15 @@ from datetime import timedelta
 from typing import Final
 
 from benchmarks.cost.reach import LOOKBACK, Stretch, reach
-from benchmarks.cost.workload import METRIC, PATTERNS, TARGET, Workload, labelled, value
+from benchmarks.cost.workload import METRIC, TARGET, Workload, labelled, value
 from benchmarks.engine import Answers, Input, TooManySamples, ask
 from benchmarks.rule_set import RuleSet
 
 COARSE: Final = timedelta(minutes=5)
-#: Rules run for so long before what they record is kept: bands are there after half a day.
+#: Rules run for so long before what they record is kept, so that their bands are there.
 WARM_UP: Final = timedelta(days=3)
+#: What they record in this time is taken for all the time before, as the patterns repeat themselves day by day.
+KEPT: Final = timedelta(days=1)
 #: How much later than its end the history may be read: what an offset keeps out of sight now comes into sight.
 DRIFT: Final = timedelta(minutes=45)
 
@@ -52,7 +54,7 @@ def raw(workload: Workload, rule_sets: Iterable[RuleSet]) -> list[Track]:
             reach(expressions)[METRIC],
             _raw_sample(pattern),
         )
-        for pattern in range(PATTERNS)
+        for pattern in range(workload.patterns)
     ]
 
 
@@ -63,9 +65,8 @@ def recorded(rule_set: RuleSet, workload: Workload, *, now: int) -> list[Track]:
     read = {name: each for name, each in reach(rule_set.expressions).items() if name in own and _looks_back(each)}
     if not read:
         return []
-    depth = max(stretch.oldest for stretches in read.values() for stretch in stretches)
     tracks = []
-    for labels, values in _play(rule_set, range(PATTERNS), read, depth, now).items():
+    for labels, values in _play(rule_set, range(workload.patterns), read, now).items():
         words = dict(labels)
         name, series = words.pop("__name__"), workload.names(int(words.pop("series")))
         lines = _lines(name, sorted(words.items()), series)
@@ -77,9 +78,9 @@ def _looks_back(stretches: Sequence[Stretch]) -> bool:
     return stretches[-1].oldest > LOOKBACK
 
 
-def _play(rule_set: RuleSet, patterns: Sequence[int], metrics: Collection[str], depth: timedelta, now: int) -> Answers:
+def _play(rule_set: RuleSet, patterns: Sequence[int], metrics: Collection[str], now: int) -> Answers:
     """What the rules record of one series for each pattern, which is called by its number."""
-    warm, last = WARM_UP // COARSE, (WARM_UP + depth) // COARSE
+    warm, last = WARM_UP // COARSE, (WARM_UP + KEPT) // COARSE
     coarse = int(COARSE.total_seconds())
     inputs = [
         Input(
@@ -94,7 +95,7 @@ def _play(rule_set: RuleSet, patterns: Sequence[int], metrics: Collection[str], 
         if len(patterns) == 1:
             raise
         half = len(patterns) // 2
-        first, second = (_play(rule_set, each, metrics, depth, now) for each in (patterns[:half], patterns[half:]))
+        first, second = (_play(rule_set, each, metrics, now) for each in (patterns[:half], patterns[half:]))
         return {**first, **second}
 
 
@@ -103,12 +104,12 @@ def _raw_sample(pattern: int) -> Callable[[int], float | None]:
 
 
 def _recorded_sample(values: dict[int, float], now: int) -> Callable[[int], float | None]:
-    """By the coarse step that was last at that time; after the simulation's end, its end."""
-    last = max(values)
+    """By the coarse step at that time of the day; after the simulation's end, its end."""
+    last = (WARM_UP + KEPT) // COARSE
 
     def sample(at: int) -> float | None:
         ago = max(0, -(-(now - at) // int(COARSE.total_seconds())))
-        held = values.get(last - ago)
+        held = values.get(last - ago % (KEPT // COARSE))
         # Never twice the same: a repeated value would take a single bit to store and no time to read.
         return None if held is None else held * (1 + at % 9973 * 1e-9)
 

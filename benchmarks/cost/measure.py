@@ -69,7 +69,7 @@ def measure(
         blocks.write(tracks, data, start=began, end=int(time.time()), now=began)
         with prometheus:
             watch = _Watch(prometheus, target, pace, len(groups))
-            until(watch.has_seen_enough, within=600, why="the groups were not evaluated often enough", every=0.2)
+            until(watch.has_seen_enough, within=3600, why="the groups were not evaluated often enough", every=0.2)
             return _cost(rule_set, workload, watch, samples=_samples_read(log))
 
 

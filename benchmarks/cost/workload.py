@@ -1,6 +1,6 @@
 """The watched series: what they look like, and a local target that serves them while Prometheus scrapes.
 
-A few patterns stand for all series. Three are calm, with a daily wave; one is restless, as a queue or an error rate is.
+Four patterns stand for all series. Three are calm, with a daily wave; one is restless, as a queue or an error rate is.
 """
 
 import math
@@ -15,7 +15,6 @@ from tests.bed.loopback import Loopback
 
 METRIC: Final = "cost_value"
 TARGET: Final = {"job": "cost", "instance": "cost"}
-PATTERNS: Final = 4
 _RESTLESS: Final = 3
 _DAY: Final = 86400
 
@@ -26,20 +25,21 @@ class Workload:
 
     series: int
     every: timedelta
+    patterns: int = 4
 
     def __str__(self) -> str:
         return f"{self.series:,} series at {self.every.total_seconds():g} s"
 
     def names(self, pattern: int) -> Sequence[str]:
         """The label `series` of those that follow a pattern."""
-        return [f"{number:05d}" for number in range(pattern, self.series, PATTERNS)]
+        return [f"{number:05d}" for number in range(pattern, self.series, self.patterns)]
 
 
 def value(pattern: int, at: float) -> float:
     """The pattern's value at a Unix time: the same whenever it is asked, and within three deviations of its mean."""
     if pattern == _RESTLESS:
         return _rounded(200 * _dice(pattern, at))
-    wave = 20 * math.sin(2 * math.pi * (at / _DAY + pattern / PATTERNS))
+    wave = 20 * math.sin(2 * math.pi * (at / _DAY + pattern / 4))
     return _rounded(100 + wave + 10 * _dice(pattern, at))
 
 
@@ -55,7 +55,7 @@ class Target(Loopback):
         # A line holds the place of its value: the whole text is made by one replacement per pattern.
         self._lines = [
             "".join(f"{labelled(METRIC, [('series', name)])} \0\n" for name in workload.names(pattern))
-            for pattern in range(PATTERNS)
+            for pattern in range(workload.patterns)
         ]
         self.scrapes = 0
         super().__init__()
