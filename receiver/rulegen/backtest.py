@@ -1,6 +1,6 @@
-"""When would a detector have paged? `amend rules backtest` asks for one detector after the other.
+"""When would a detector have paged? `amend rules backtest` reads its history here, and has it judged.
 
-Its history is read from a running Prometheus and replayed through its generated rules; tune.py and injection.py
+`read` asks a running Prometheus, `judge` replays what it told through the generated rules; tune.py and injection.py
 build on the same steps.
 """
 
@@ -14,12 +14,14 @@ from typing import Final
 from receiver.conventions import BAND_LOWER, BAND_MEAN, BAND_UPPER, DETECTOR, SEVERITY, ZSCORE
 from receiver.durations import format_duration
 from receiver.rulegen import BANDS
+from receiver.rulegen.anomalies import Found
 from receiver.rulegen.history import NOTHING, Grid, Past, Series, read_past
 from receiver.rulegen.incidents import Incident, Quality, quality
 from receiver.rulegen.live import LivePrometheus
 from receiver.rulegen.pages import JOINED_WITHIN, Figures, Page, figures, pages_of
-from receiver.rulegen.replay import Answer, Member, Question, Replay
+from receiver.rulegen.replay import Answer, Member, Replay
 from receiver.rulegen.spec import Detector, Spec
+from receiver.rulegen.tester import Question
 
 LONGEST_STEP: Final = timedelta(minutes=5)  #: what a rule recorded is looked up for five minutes
 #: promtool's engine holds 10,000 samples of a series at once.
@@ -76,6 +78,7 @@ class Verdict:
     watched: Sequence[Watched]
     seen: int  #: series that there were; fewer are watched where they were too many
     notes: Sequence[str]
+    injected: Sequence[Found] = ()  #: made-up anomalies, where they were asked for
 
     @property
     def span(self) -> timedelta:
@@ -117,23 +120,6 @@ class Verdict:
         return sum(getattr(each, what) for each in self.watched)
 
 
-def backtest(
-    prometheus: LivePrometheus,
-    spec: Spec,
-    detector: Detector,
-    wanted: Wanted,
-    *,
-    on_progress: Callable[[float], None] = lambda _: None,
-) -> Verdict:
-    """Read the past of a detector, replay it, and count."""
-    past = read(prometheus, detector, wanted, on_progress=lambda done: on_progress(0.3 * done))
-    try:
-        notes = _notes(prometheus, past, wanted)
-        return judge(spec, past, wanted, notes=notes, on_progress=lambda done: on_progress(0.3 + 0.7 * done))
-    finally:
-        past.close()
-
-
 def read(
     prometheus: LivePrometheus,
     detector: Detector,
@@ -148,8 +134,8 @@ def read(
 
 
 def step_for(detector: Detector) -> timedelta:
-    """As long as the windows bear: cold after no more time than when deployed, and `for` is not stretched."""
-    longest = min(LONGEST_STEP, detector.window / (2 * detector.min_samples), detector.hold or LONGEST_STEP)
+    """As long as the band bears; `for` is not stretched, and it is cold after no more time than when deployed."""
+    longest = min(LONGEST_STEP, BANDS[detector.band].step(detector), detector.hold or LONGEST_STEP)
     return max(detector.interval, longest // detector.interval * detector.interval)
 
 
@@ -172,6 +158,33 @@ def judge(
         questions.count(answer, tallies[answer.member])
     watched = [_watched(past, each, tally, first) for each, tally in zip(series, tallies, strict=True)]
     return Verdict(spec=spec, detector=detector, grid=span, watched=watched, seen=past.values.seen, notes=notes)
+
+
+def notes_on(prometheus: LivePrometheus, past: Past, wanted: Wanted) -> list[str]:
+    """What one must know to read the figures."""
+    detector, grid = past.detector, past.grid
+    looks_back = BANDS[detector.band].looks_back(detector)
+    notes = []
+    if grid.step > detector.interval:
+        notes.append(
+            f"judged every {format_duration(grid.step)}, though the rules are evaluated every"
+            f" {format_duration(detector.interval)}: shorter faults may be missed; --step"
+            f" {format_duration(detector.interval)} is exact, and slower"
+        )
+    begin = _begin(past)
+    if begin is not None and begin - grid.start > looks_back / 24:
+        kept = prometheus.retention()
+        keeps = f" (Prometheus keeps {format_duration(kept)})" if kept else ""
+        notes.append(
+            f"its history begins {begin:%Y-%m-%d %H:%M} UTC{keeps}, later than the {format_duration(looks_back)} that"
+            f" the band looks back before the {format_duration(wanted.since)} judged: it knew less at first"
+        )
+    if past.values.seen > len(past.series):
+        notes.append(
+            f"{len(past.series)} of its {past.values.seen} series were judged, picked by chance; --max-series takes"
+            " more"
+        )
+    return notes
 
 
 def member_of(past: Past, series: Series) -> Member:
@@ -270,33 +283,6 @@ def _curve(values: "array[float]", tally: _Tally) -> Curve:
         high=array("d", [max(piece, default=NOTHING) for piece in real]),
         band=tally.band,
     )
-
-
-def _notes(prometheus: LivePrometheus, past: Past, wanted: Wanted) -> list[str]:
-    """What one must know to read the figures."""
-    detector, grid = past.detector, past.grid
-    looks_back = BANDS[detector.band].looks_back(detector)
-    notes = []
-    if grid.step > detector.interval:
-        notes.append(
-            f"judged every {format_duration(grid.step)}, though the rules are evaluated every"
-            f" {format_duration(detector.interval)}: shorter faults may be missed; --step"
-            f" {format_duration(detector.interval)} is exact, and slower"
-        )
-    begin = _begin(past)
-    if begin is not None and begin - grid.start > looks_back / 24:
-        kept = prometheus.retention()
-        keeps = f" (Prometheus keeps {format_duration(kept)})" if kept else ""
-        notes.append(
-            f"its history begins {begin:%Y-%m-%d %H:%M} UTC{keeps}, later than the {format_duration(looks_back)} that"
-            f" the band looks back before the {format_duration(wanted.since)} judged: it knew less at first"
-        )
-    if past.values.seen > len(past.series):
-        notes.append(
-            f"{len(past.series)} of its {past.values.seen} series were judged, picked by chance; --max-series takes"
-            " more"
-        )
-    return notes
 
 
 def _begin(past: Past) -> datetime | None:

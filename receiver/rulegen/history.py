@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
-from typing import Final
+from typing import Final, Self
 
 from receiver.conventions import ONLY_IF, VALUE
 from receiver.rulegen import BANDS
@@ -125,7 +125,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Past:
-    """The history of one detector: its values, and when `only_if` held."""
+    """The history of one detector: its values, and when `only_if` held. Use it in a `with` block."""
 
     detector: Detector
     grid: Grid
@@ -143,7 +143,10 @@ class Past:
         shared = judged_on(self.detector)
         return self.judged.get(tuple((name, value) for name, value in series if name in shared))
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.values.close()
         if self.judged:
             self.judged.close()

@@ -7,34 +7,30 @@ The rules are those that are deployed, byte for byte. As in the generated unit t
 rule of `amend:value` gives nothing and the history stands in its place.
 """
 
-import json
 import math
 import os
 import re
-import shutil
-import subprocess
-import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
-from itertools import groupby, islice
-from pathlib import Path
-from typing import IO, Final
+from itertools import islice, repeat
+from typing import Final
 
-from receiver.conventions import DETECTOR, ONLY_IF, VALUE
+from receiver import labels
+from receiver.conventions import DETECTOR, LEARNED, ONLY_IF, VALUE
 from receiver.durations import format_duration, parse_duration
 from receiver.errors import AmendError
-from receiver.labels import selector
 from receiver.rulegen import BANDS
 from receiver.rulegen.alerts import alert_group
 from receiver.rulegen.expressions import parse, speaks_alone
-from receiver.rulegen.history import Grid
-from receiver.rulegen.rules import Alert, Group, Record, file_text
+from receiver.rulegen.history import NOTHING, Grid
+from receiver.rulegen.rules import Alert, Group, Record
+from receiver.rulegen.slow_groups import SlowGroups, slow_groups
 from receiver.rulegen.spec import Detector, Spec
+from receiver.rulegen.tester import Question, Tester, TooMuch, notation
 from receiver.rulegen.watched import judged_on
 
 #: The tester's clock begins in 1970, and each step from there to the history costs time. So the history is moved
@@ -43,26 +39,11 @@ ALIKE: Final = timedelta(hours=1)
 CALENDAR: Final = {"hour": timedelta(days=1), "day_of_week": timedelta(weeks=1)}
 #: Series in one run of promtool: each step costs as much as five series, and progress is seen run by run.
 TOGETHER: Final = 24
+REMEMBERED_TOGETHER: Final = 10  #: the engine counts the samples of all series of a subquery as one
 #: Which evaluates nothing, whatever there is.
 SILENCE: Final = "vector(0) unless vector(0)"
-#: Proof that the last step was reached: the tester says nothing of what is as expected.
-PROOF: Final = "vector(1)"
 
 _RESOLUTION = re.compile(r"\[\w+:(\w+)\]")
-_ASKED = re.compile(r'\s+expr: (".*"), time: (\w+),$')
-_GOT = re.compile(r"\s+got: (.*)")
-_SAMPLE = re.compile(r"\{([^}]*)\} (\S+?)(?:, |$)")
-_LABEL = re.compile(r'([^,=\s"]+)="([^"]*)"')
-_MISTAKE = re.compile(r"\s*(?:rule|expr): .*, err: (.*)")
-_TOO_MUCH: Final = "too many samples"  # 10,000 in one evaluation, which no flag of promtool's raises
-
-
-class NoPromtool(AmendError):
-    """The rules cannot be replayed without it."""
-
-
-class _TooMuch(AmendError):
-    """More samples in one evaluation than promtool's engine takes."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +52,6 @@ class Member:
 
     values: "array[float]"
     judged: "array[float] | None" = None
-
-
-@dataclass(frozen=True)
-class Question:
-    """An expression to be asked at these steps, after the rules were evaluated there."""
-
-    expr: str
-    steps: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -156,8 +129,8 @@ class Replay:
     def _run_split(self, run: range, member: Callable[[int], Member]) -> list[Answer]:
         """One run of promtool; two halves of it where its engine takes no more samples."""
         try:
-            return self._run(run, member)
-        except _TooMuch as error:
+            return list(self._run(run, member))
+        except TooMuch as error:
             if len(run) == 1:
                 raise AmendError(
                     f"{self.detectors[0].name}: in steps of {format_duration(self.grid.step)} its windows hold more"
@@ -166,80 +139,87 @@ class Replay:
         middle = len(run) // 2
         return [*self._run_split(run[:middle], member), *self._run_split(run[middle:], member)]
 
-    def _run(self, run: range, member: Callable[[int], Member]) -> list[Answer]:
-        with tempfile.TemporaryDirectory(prefix="amend-replay-") as name:
-            folder = Path(name)
-            (folder / "replay.rules.yml").write_text(file_text((), self.groups))
-            with (folder / "replay.yml").open("w") as file:
-                file.writelines(self._test(run, member))
-            with _promtool(self.promtool, folder) as told:
-                return list(self._answers(told, run))
+    def _run(self, run: range, member: Callable[[int], Member]) -> Iterator[Answer]:
+        inputs = list(self._inputs(run, member))
+        groups = self.groups
+        for slow in self._slow:
+            for first in range(0, len(run), REMEMBERED_TOGETHER):
+                inputs += self._remembered(slow, run[first : first + REMEMBERED_TOGETHER], member)
+            groups = [group for group in groups if group not in slow.groups]
+        tester = Tester(promtool=self.promtool, groups=groups, step=self.grid.step, every=self.grid.step)
+        questions = [replace(each, steps=[self._lead + at for at in each.steps]) for each in self.questions]
+        for got in tester.ask(inputs, questions, last=self._lead + self.grid.steps - 1):
+            number, own = self._owner(got.labels, run)
+            yield Answer(got.expr, got.step - self._lead, number, own, got.value)
 
-    def _test(self, run: range, member: Callable[[int], Member]) -> Iterator[str]:
-        step = format_duration(self.grid.step)
-        yield "rule_files: [replay.rules.yml]\n"
-        yield f"evaluation_interval: {step}\n"
-        yield f"group_eval_order: {json.dumps([group.name for group in self.groups])}\n"  # else promtool shuffles them
-        yield f"tests:\n- interval: {step}\n  input_series:\n"
+    @cached_property
+    def _slow(self) -> list[SlowGroups]:
+        """What is evaluated first, by itself."""
+        found = []
+        for each in self.detectors:
+            own = [group for group in self.groups if any(_is_about(rule, each) for rule in group.rules)]
+            if slow := slow_groups(each, own, step=self.grid.step):
+                found.append(slow)
+        return found
+
+    def _remembered(self, slow: SlowGroups, run: range, member: Callable[[int], Member]) -> Iterator[tuple[str, str]]:
+        """What slow groups recorded in the whole time, each at its own moments."""
+        inputs = [*self._inputs(run, member), *(self._learned(run, member) if slow.learned else ())]
+        tester = Tester(promtool=self.promtool, groups=slow.groups, step=self.grid.step, every=slow.every)
+        apart = slow.every // self.grid.step
+        moments = range(0, self._lead + self.grid.steps, apart)
+        asked = {self._asked(record): record for record in slow.records}
+        rows: dict[tuple[str, int], array[float]] = {}
+        for got in tester.ask(inputs, [Question(expr, moments) for expr in asked], last=moments[-1]):
+            number, _ = self._owner(got.labels, run)
+            row = rows.setdefault((got.expr, number), array("d", repeat(NOTHING, len(moments))))
+            row[got.step // apart] = got.value
+        for (expr, number), row in rows.items():
+            record = asked[expr]
+            own = {**record.labels, **dict.fromkeys(self._labels, _own(number))}
+            yield labels.selector(record.record, own), notation(row, every=apart)
+
+    def _asked(self, record: Record) -> str:
+        return f"max by ({', '.join(self._labels)}) ({labels.selector(record.record, record.labels)})"
+
+    def _inputs(self, run: range, member: Callable[[int], Member]) -> Iterator[tuple[str, str]]:
+        """The history of each member under label values of its own: nothing of a stranger's gets into the test."""
         for number in run:
-            yield from self._inputs(member(number), number, first=number == run[0])
-        yield "  promql_expr_test:\n"
-        for question in (*self.questions, Question(PROOF, [self.grid.steps - 1])):
-            expr = json.dumps(question.expr)
-            for at in question.steps:
-                yield f"  - {{expr: {expr}, eval_time: {format_duration((self._lead + at) * self.grid.step)}}}\n"
+            each = member(number)
+            for detector in self.detectors:
+                yield self._input(VALUE, detector, detector.by, number, each.values)
+                shared = judged_on(detector)
+                if each.judged is not None and (shared or number == run[0]):
+                    yield self._input(ONLY_IF, detector, shared, number, each.judged)
 
-    def _inputs(self, member: Member, number: int, *, first: bool) -> Iterator[str]:
-        # Each member has label values of its own, so that nothing of a stranger's labels gets into this file.
-        own = f"m{number}"
-        for detector in self.detectors:
-            yield self._input(VALUE, detector, dict.fromkeys(detector.by, own), member.values)
-            shared = judged_on(detector)
-            if member.judged is not None and (shared or first):
-                yield self._input(ONLY_IF, detector, dict.fromkeys(shared, own), member.judged)
+    def _learned(self, run: range, member: Callable[[int], Member]) -> Iterator[tuple[str, str]]:
+        """The value where it is judged, for groups that read it between the moments at which they are evaluated."""
+        for number in run:
+            each = member(number)
+            judged = each.judged or repeat(1.0)
+            values = array("d", [value * judge for value, judge in zip(each.values, judged, strict=False)])
+            for detector in self.detectors:
+                yield self._input(LEARNED, detector, detector.by, number, values)
 
-    def _input(self, metric: str, detector: Detector, labels: Mapping[str, str], values: "array[float]") -> str:
-        series = selector(metric, {DETECTOR: detector.name, **labels})
-        return f"  - series: '{series}'\n    values: '{_notation(values, lead=self._lead)}'\n"
+    def _input(
+        self, metric: str, detector: Detector, by: Sequence[str], number: int, values: "array[float]"
+    ) -> tuple[str, str]:
+        own = {DETECTOR: detector.name, **dict.fromkeys(by, _own(number))}
+        return labels.selector(metric, own), notation(values, lead=self._lead)
 
-    def _answers(self, told: Iterable[str], run: range) -> Iterator[Answer]:
-        expr, step, proven, last = "", 0, False, ""
-        for line in told:
-            if found := _ASKED.match(line):
-                expr = json.loads(found[1])
-                step = parse_duration(found[2]) // self.grid.step - self._lead
-            elif found := _GOT.match(line):
-                proven = proven or expr == PROOF
-                if expr != PROOF:
-                    yield from self._read(expr, step, found[1], run)
-            elif found := _MISTAKE.match(line):
-                raise self._mistake(found[1])
-            last = line.strip() or last
-        if not proven:
-            raise AmendError(f"{self.promtool}: did not replay the rules of {self.detectors[0].name}: {last}")
-
-    def _read(self, expr: str, step: int, got: str, run: range) -> Iterator[Answer]:
-        for labels_text, value in _SAMPLE.findall(got):
-            labels = dict(_LABEL.findall(labels_text))
-            owners = {labels.pop(name) for name in self._labels if name in labels}
-            member = int(owners.pop()[1:]) if owners else run[0]
-            yield Answer(expr, step, member, labels, float(value))
-
-    def _mistake(self, said: str) -> AmendError:
-        if _TOO_MUCH in said:
-            return _TooMuch(said)
-        return AmendError(f"{self.detectors[0].name}: Prometheus cannot evaluate its rules: {said}")
+    def _owner(self, found: Mapping[str, str], run: range) -> tuple[int, Mapping[str, str]]:
+        """The member that an answer is about, and the other labels."""
+        owners = {found[name] for name in self._labels if name in found}
+        others = {name: value for name, value in found.items() if name not in self._labels}
+        return (int(owners.pop()[1:]) if owners else run[0]), others
 
 
-def find_promtool(name: str = "promtool") -> str:
-    """Its path; NoPromtool with the way out."""
-    found = shutil.which(name)
-    if found is None:
-        raise NoPromtool(
-            f'"{name}" is not there; it comes with Prometheus (Debian: apt install prometheus), '
-            "or name it with --promtool or $PROMTOOL"
-        )
-    return found
+def _own(number: int) -> str:
+    return f"m{number}"
+
+
+def _is_about(rule: Record | Alert, detector: Detector) -> bool:
+    return rule.labels.get(DETECTOR) == detector.name
 
 
 def _silenced(group: Group) -> Group:
@@ -250,43 +230,3 @@ def _silenced(group: Group) -> Group:
 
 def _interrupts(rule: Record | Alert) -> bool:
     return isinstance(rule, Record) and rule.record in (VALUE, ONLY_IF) and speaks_alone(parse(rule.expr))
-
-
-def _notation(values: "array[float]", *, lead: int) -> str:
-    """The tester's way to write samples: `1x3` is 1 four times, but `_x3` nothing three times. `stale` ends a series,
-    as a rule does that gives nothing any more."""
-    told = [f"_x{lead}"] if lead else []
-    known = False
-    for value, run in groupby(None if math.isnan(each) else each for each in values):
-        count = len(list(run))
-        if value is None:
-            if known:
-                told.append("stale")
-                count -= 1
-            told += [f"_x{count}"] if count else []
-        else:
-            told.append(f"{value!r}x{count - 1}" if count > 1 else repr(value))
-        known = value is not None
-    return " ".join(told)
-
-
-@contextmanager
-def _promtool(program: str, folder: Path) -> Iterator[IO[str]]:
-    """What a run tells, line by line; it ends with the block."""
-    # A heap that may grow to five times its live size: half the time for memory that is there.
-    environment = {"GOGC": "400", **os.environ}
-    with subprocess.Popen(
-        [program, "test", "rules", "replay.yml"],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as running:
-        assert running.stdout
-        try:
-            yield running.stdout
-        finally:
-            running.kill()

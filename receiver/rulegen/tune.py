@@ -195,7 +195,15 @@ def _next(tries: Sequence[Try], wanted: float) -> float | None:
     guess = next((factor for factor, pages in narrow.ladder.items() if pages * (WEEK / narrow.span) <= wanted), None)
     if guess is not None and guess < limit:
         return guess
-    return math.sqrt(narrow.factor * limit)
+    return narrow.factor * math.pow(limit / narrow.factor, _share(narrow, wide, wanted))
+
+
+def _share(narrow: Try, wide: Try | None, wanted: float) -> float:
+    """How far from the one to the other, if the roots of the counts fall evenly."""
+    if wide is None:
+        return 0.5
+    most, least, aim = (math.sqrt(a_week) for a_week in (narrow.a_week, wide.a_week, wanted))
+    return min(max((most - aim) / (most - least), 0.2), 0.8)
 
 
 def _factor(tried: Try) -> float:

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from receiver.commands.rules import app
-from receiver.rulegen.backtest import Curve, Verdict, Wanted, Watched, backtest, step_for
+from receiver.rulegen.backtest import Curve, Verdict, Wanted, Watched, judge, read, step_for
 from receiver.rulegen.generate import load_specs
 from receiver.rulegen.history import Grid
 from receiver.rulegen.live import LivePrometheus
@@ -30,18 +30,21 @@ from tests.bed.processes import until
 from tests.bed.prometheus import Prometheus
 from tests.rulegen.proof import generated, spec
 
-HOURS = 30
+HOURS = 50
 END = int(time.time()) // 3600 * 3600 - 3600
 SPIKE = END - 4 * 3600  #: of the host `hit`, for half an hour, and again forty minutes later
 HOSTILE = '<script>alert(1)</script> "}\\ {{7*7}}'
-KEYS = "interval: 1m, window: 4h, min_samples: 30, for: 2m, keep_firing_for: 0s, severity: {high: 3, critical: 100}"
+KEYS = (
+    "band: zscore, interval: 1m, window: 4h, min_samples: 30, for: 2m, keep_firing_for: 0s,"
+    " severity: {high: 3, critical: 100}"
+)
 LOAD = f"{{name: load, expr: max by (host) (load), by: [host], {KEYS}}}"
 IDLE = f"{{name: idle, expr: max by (host) (load), by: [host], only_if: max by (host) (load) > 1000, {KEYS}}}"
-LONG = LOAD.replace("name: load", "name: long").replace("window: 4h", "window: 2d")
+LONG = LOAD.replace("name: load", "name: long").replace("window: 4h", "window: 2d, for: 1m").replace(" for: 2m,", "")
 NONE = f"{{name: none, expr: max by (host) (nothing), by: [host], {KEYS}}}"
 
 
-def past() -> str:
+def made() -> str:
     lines = ["# TYPE load gauge"]
     for host in ("hit", "calm", HOSTILE):
         quoted = host.replace("\\", "\\\\").replace('"', '\\"')
@@ -53,7 +56,7 @@ def past() -> str:
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    with Prometheus(tmp_path_factory.mktemp("past"), history=past()) as prometheus:
+    with Prometheus(tmp_path_factory.mktemp("past"), history=made()) as prometheus:
         yield prometheus
 
 
@@ -86,7 +89,7 @@ def test_each_episode_is_one_page_and_begins_after_its_for(tmp_path: Path, prome
 
 
 def test_people_read_a_table_with_the_worst_severity_of_each_episode(tmp_path: Path, prometheus: Prometheus) -> None:
-    result = run(tmp_path, prometheus.url, "--detector", "load", detectors=(LOAD, NONE))
+    result = run(tmp_path, prometheus.url, "--step", "2m", "--detector", "load", detectors=(LOAD, NONE))
     assert result.exit_code == 0, result.output
     assert "judged every 2m, though the rules are evaluated every 1m" in result.stdout
     assert "host=hit" in result.stdout
@@ -141,20 +144,28 @@ def test_wrong_usage_is_told_with_the_way_out(tmp_path: Path, options: tuple[str
     assert said in " ".join(result.stderr.replace("│", "").split())
 
 
-def test_steps_are_as_long_as_the_windows_bear(tmp_path: Path) -> None:
-    presets = {"balanced": "5m", "high_frequency": "30s", "high_accuracy": "1m30s", "low_cost": "4m", "classic": "30s"}
-    names = [f"{{name: {preset}, expr: sum(x), preset: {preset}}}" for preset in presets]
-    for detector in load_specs(spec(tmp_path, *names)).specs[0].detectors:
-        minutes, _, seconds = presets[detector.name].partition("m")
-        expected = timedelta(seconds=int(minutes[:-1])) if minutes.endswith("s") else timedelta(minutes=int(minutes))
-        assert step_for(detector) == expected + timedelta(seconds=int(seconds.rstrip("s") or 0))
+@pytest.mark.parametrize(
+    ("keys", "step"),
+    [
+        ("preset: balanced", timedelta(minutes=5)),
+        ("preset: classic", timedelta(seconds=30)),
+        ("window: 1d", timedelta(minutes=5)),
+        ("window: 1d, for: 2m", timedelta(minutes=2)),
+        ("window: 1d, interval: 2m", timedelta(minutes=4)),
+        ("window: 1h, interval: 5s, min_samples: 180", timedelta(seconds=10)),
+    ],
+)
+def test_steps_are_as_long_as_the_band_bears(tmp_path: Path, keys: str, step: timedelta) -> None:
+    band = "" if "preset" in keys else "band: zscore, "
+    (detector,) = load_specs(spec(tmp_path, f"{{name: load, expr: sum(x), {band}{keys}}}")).specs[0].detectors
+    assert step_for(detector) == step
 
 
 # ── against a live run ──
 
 FAST = (
-    "{name: load, expr: max by (host) (load), by: [host], interval: 1s, window: 1m, min_samples: 8, for: 2s,"
-    " keep_firing_for: 2s, min_deviation: {relative: 10%}, severity: {high: 3, critical: 6}}"
+    "{name: load, expr: max by (host) (load), by: [host], band: zscore, interval: 1s, window: 1m, min_samples: 8,"
+    " for: 2s, keep_firing_for: 2s, min_deviation: {relative: 10%}, severity: {high: 3, critical: 6}}"
 )
 
 
@@ -180,8 +191,8 @@ def test_the_pages_of_a_backtest_are_those_of_the_live_run(
         step=timedelta(seconds=1),
         promtool=program("promtool"),
     )
-    with LivePrometheus(live.url) as asked:
-        verdict = backtest(asked, found, found.detectors[0], wanted)
+    with LivePrometheus(live.url) as asked, read(asked, found.detectors[0], wanted) as past:
+        verdict = judge(found, past, wanted)
     pages = {page.severity: page for page in verdict.pages}
     lived = alerts_lived(live, over)
     assert {page.series for page in pages.values()} == {(("host", "hit"),)}
@@ -296,3 +307,14 @@ def test_the_number_of_plots_is_bounded_and_every_detector_has_its_share(tmp_pat
     assert text.count("<figure>") == PLOTS
     assert "500 had pages; the 57 with most\nare drawn" in text
     assert text.partition('id="rare"')[2].count("<figure>") == 3
+
+
+def test_made_up_anomalies_are_told_by_kind_and_size(tmp_path: Path, prometheus: Prometheus) -> None:
+    out = tmp_path / "report.html"
+    since = ("--since", "24h", "--inject", "1", "--seed", "3")
+    result = run(tmp_path, prometheus.url, *since, "--report", str(out))
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.stdout.splitlines() if line.startswith("spike")]
+    assert [row[:4] for row in rows] == [["spike", size, "load", "1"] for size in ("3", "6", "12")]
+    assert rows[-1][4:] == ["1", "1", "2m"]
+    assert "Made-up anomalies" in out.read_text()

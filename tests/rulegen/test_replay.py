@@ -15,14 +15,18 @@ from receiver.errors import AmendError
 from receiver.rulegen.backtest import firing
 from receiver.rulegen.generate import load_specs, render
 from receiver.rulegen.history import NOTHING, Grid
-from receiver.rulegen.replay import Answer, Member, NoPromtool, Question, Replay, find_promtool
+from receiver.rulegen.replay import Answer, Member, Replay
 from receiver.rulegen.spec import Spec
+from receiver.rulegen.tester import NoPromtool, Question, find_promtool
 from tests.bed.parts import program
 from tests.rulegen.proof import spec as spec_folder
 
 MINUTE = timedelta(minutes=1)
 START = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)  # a Wednesday
-SMALL = "interval: 1m, window: 2h, min_samples: 20, for: 2m, keep_firing_for: 0s, severity: {high: 3, critical: 100}"
+SMALL = (
+    "band: zscore, interval: 1m, window: 2h, min_samples: 20, for: 2m, keep_firing_for: 0s,"
+    " severity: {high: 3, critical: 100}"
+)
 DETECTOR = f"{{name: load, expr: max by (host) (load), by: [host], {SMALL}}}"
 
 

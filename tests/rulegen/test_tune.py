@@ -20,17 +20,18 @@ from tests.bed.parts import program
 from tests.bed.prometheus import Prometheus
 from tests.rulegen.proof import HEAD
 
-HOURS = 28
+HOURS = 22
 END = int(time.time()) // 3600 * 3600 - 3600
-HEIGHTS = (6, 8, 11, 15, 20, 27, 36, 48)  #: of the spikes, in deviations, three hours apart
+HEIGHTS = (6, 9, 14, 22, 34, 52)  #: of the spikes, in deviations, three hours apart
 SPEC = """\
 - name: load  # what the machines do
   expr: max by (host) (load)
   by: [host]
-  interval: 1m
+  band: zscore
+  interval: 5m
   window: 2h       # a meeting
-  min_samples: 30
-  for: 1m
+  min_samples: 10
+  for: 5m
   keep_firing_for: 0s
   sigma: 3.0       # as in the textbook
 """
@@ -39,9 +40,9 @@ SPEC = """\
 def past() -> str:
     lines = ["# TYPE load gauge"]
     chance = random.Random(1)
-    for minute in range(HOURS * 60):
+    for minute in range(0, HOURS * 60, 5):
         spike = (minute - 240) // 180
-        height = HEIGHTS[spike] if 0 <= spike < len(HEIGHTS) and (minute - 240) % 180 < 10 else 0
+        height = HEIGHTS[spike] if 0 <= spike < len(HEIGHTS) and (minute - 240) % 180 < 30 else 0
         value = 100 + chance.uniform(-1.7, 1.7) + height
         lines.append(f'load{{host="a"}} {value} {END - HOURS * 3600 + minute * 60}')
     return "\n".join(lines)
@@ -57,22 +58,22 @@ def run(folder: Path, url: str, *options: str, spec: str = SPEC) -> Result:
     (folder / "shop.yml").write_text(HEAD + spec)
     end = datetime.fromtimestamp(END, UTC).isoformat()
     words = ["tune", "--prometheus", url, "--specs", str(folder), "--promtool", program("promtool")]
-    return CliRunner().invoke(app, [*words, "--since", "24h", "--until", end, "--step", "1m", *options])
+    return CliRunner().invoke(app, [*words, "--since", "18h", "--until", end, "--step", "5m", *options])
 
 
 def test_the_proposed_sigma_pages_as_often_as_wanted_and_changes_one_line(
     tmp_path: Path, prometheus: Prometheus
 ) -> None:
-    # Four of eight spikes a day.
+    # Three of six spikes in 18 hours.
     result = run(tmp_path, prometheus.url, "--pages-per-week", "28", "--write", "-o", "json")
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     (told,) = said["detectors"]
-    assert told["now"]["pages"] == 8
-    assert told["proposed"]["pages"] == 4
+    assert told["now"]["pages"] == 6
+    assert told["proposed"]["pages"] == 3
     assert told["reached"]
     low, high = told["proposed"]["likely_pages_per_week"]
-    assert 6 < low < 28 < high < 70, "four pages are few: what is likely is wide"
+    assert 5 < low < 28 < high < 80, "three pages are few: what is likely is wide"
     sigma = told["proposed"]["sigma"]
     changes = [line for line in said["diff"].splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     assert changes == ["-  sigma: 3.0       # as in the textbook", f"+  sigma: {sigma:g}       # as in the textbook"]

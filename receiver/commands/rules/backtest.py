@@ -1,6 +1,7 @@
 """`amend rules backtest`: when would each detector have paged, on the history that a running Prometheus keeps?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +37,14 @@ EXAMPLES = examples(
 SHOWN = 40  #: pages in the list for people
 
 
+@dataclass(frozen=True)
+class Injections:
+    """Made-up anomalies."""
+
+    each: int  #: of every kind and size
+    seed: int
+
+
 def backtest(
     *,
     prometheus: PrometheusUrl,
@@ -49,6 +58,11 @@ def backtest(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one HTML file with each series that had pages.")
     ] = None,
+    inject: Annotated[
+        int,
+        typer.Option(min=0, help="Also replay so many made-up anomalies of each kind and size."),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Chooses where they are; the same ones each time.")] = 0,
     step: Step = None,
     max_series: MaxSeries = 200,
     output: Output = Format.SIMPLE,
@@ -72,7 +86,7 @@ def backtest(
         password_file=password_file,
         ca_file=ca_file,
     ) as live:
-        verdicts = _judge(live, chosen, wanted)
+        verdicts = _judge(live, chosen, wanted, Injections(inject, seed))
     if output is Format.JSON:
         say_json(_as_json(verdicts, wanted, incidents))
     else:
@@ -84,12 +98,33 @@ def backtest(
         raise typer.Exit(1)
 
 
-def _judge(live: "LivePrometheus", chosen: "list[tuple[Spec, Detector]]", wanted: "Wanted") -> "list[Verdict]":
+def _judge(
+    live: "LivePrometheus", chosen: "list[tuple[Spec, Detector]]", wanted: "Wanted", injections: "Injections"
+) -> "list[Verdict]":
     from receiver.commands.rules.progress import progress
-    from receiver.rulegen.backtest import backtest as judge
+    from receiver.rulegen.backtest import judge, notes_on, read
+    from receiver.rulegen.injection import measure
 
+    verdicts = []
     with progress([detector.name for _, detector in chosen]) as told:
-        return [judge(live, spec, detector, wanted, on_progress=told(detector.name)) for spec, detector in chosen]
+        for spec, detector in chosen:
+            on_progress = told(detector.name)
+            with read(live, detector, wanted, on_progress=_between(on_progress, 0, 0.3)) as past:
+                judged = 0.6 if injections.each else 1.0
+                notes = notes_on(live, past, wanted)
+                verdict = judge(spec, past, wanted, notes=notes, on_progress=_between(on_progress, 0.3, judged))
+                if injections.each:
+                    shown = _between(on_progress, judged, 1)
+                    found = measure(
+                        spec, past, verdict, wanted, each=injections.each, seed=injections.seed, on_progress=shown
+                    )
+                    verdict = replace(verdict, injected=found)
+                verdicts.append(verdict)
+    return verdicts
+
+
+def _between(on_progress: Callable[[float], None], begin: float, end: float) -> Callable[[float], None]:
+    return lambda share: on_progress(begin + (end - begin) * share)
 
 
 def _write(path: Path, verdicts: "list[Verdict]", wanted: "Wanted", incidents: "Sequence[Incident] | None") -> None:
@@ -121,6 +156,10 @@ def _tell(verdicts: "list[Verdict]", wanted: "Wanted", incidents: "Sequence[Inci
     for verdict in verdicts:
         for note in (*verdict.notes, *_not_judged(verdict)):
             say(f"{verdict.detector.name}: {note}")
+    injected = [row for verdict in verdicts for row in _injected(verdict)]
+    if injected:
+        say("")
+        say_table(("injected", "size", "detector", "number", "found in 1h", "found", "delay"), injected)
     pages = sorted((page for verdict in verdicts for page in _worst(verdict)), key=lambda row: row[0])
     if pages:
         say("")
@@ -158,6 +197,23 @@ def _held_against(quality: "Quality | None") -> tuple[str, ...]:
         *("" if share is None else f"{share:.2f}" for share in shares),
         "" if quality.delay is None else format_duration(quality.delay),
     )
+
+
+def _injected(verdict: "Verdict") -> list[tuple[object, ...]]:
+    from receiver.durations import format_duration
+
+    return [
+        (
+            each.kind,
+            "" if each.size is None else f"{each.size:g}",
+            verdict.detector.name,
+            each.injected,
+            each.found_soon,
+            each.found,
+            "" if each.delay is None else format_duration(each.delay),
+        )
+        for each in verdict.injected
+    ]
 
 
 def _judged(verdict: "Verdict") -> str:
@@ -239,6 +295,17 @@ def _detector_as_json(verdict: "Verdict", incidents: "Sequence[Incident] | None"
                 "labels": dict(page.series),
             }
             for page in verdict.pages
+        ],
+        "injected": [
+            {
+                "kind": each.kind,
+                "size": each.size,
+                "injected": each.injected,
+                "found_within_1h": each.found_soon,
+                "found": each.found,
+                "delay_seconds": None if each.delay is None else each.delay.total_seconds(),
+            }
+            for each in verdict.injected
         ],
         "notes": list(verdict.notes),
     }

@@ -45,7 +45,7 @@ def wanted_past(*, since: str, until: str | None, step: str | None, max_series: 
     """The options as the library takes them; the command ends with 2 where there is no promtool."""
     from receiver.commands.terminal import complain
     from receiver.rulegen.backtest import LONGEST_STEP, Wanted
-    from receiver.rulegen.replay import NoPromtool, find_promtool
+    from receiver.rulegen.tester import NoPromtool, find_promtool
 
     apart = _duration(step, "--step") if step else None
     if apart and (apart > LONGEST_STEP or apart % timedelta(seconds=1)):

@@ -101,21 +101,19 @@ def _ask(
     proposals = []
     with progress([detector.name for _, detector in chosen]) as told:
         for spec, detector in chosen:
-            past = read(live, detector, wanted)
-            try:
-                if past.series:
-                    proposals.append(
-                        search(
-                            spec,
-                            past,
-                            wanted,
-                            pages_per_week=pages_per_week,
-                            severity=severity,
-                            on_progress=told(detector.name),
-                        )
+            with read(live, detector, wanted) as past:
+                if not past.series:
+                    continue
+                proposals.append(
+                    search(
+                        spec,
+                        past,
+                        wanted,
+                        pages_per_week=pages_per_week,
+                        severity=severity,
+                        on_progress=told(detector.name),
                     )
-            finally:
-                past.close()
+                )
     return proposals
 
 
