@@ -18,6 +18,9 @@ from receiver.rulegen.rules import Group, Record
 from receiver.rulegen.spec import Detector
 from receiver.rulegen.watched import score_record
 
+#: What a part records in a group of its own must still be in sight: Prometheus looks back for less than five minutes.
+SEEN: Final = timedelta(minutes=4)
+
 _RANK: Final = {"above": lambda z_score: z_score, "below": lambda z_score: -z_score, "both": abs}
 
 
@@ -70,10 +73,10 @@ class AnyOf(Band):
         return f"is {', or '.join(said)}"
 
     def step(self, detector: Detector) -> timedelta:
-        return min(band.step(part) for band, part in self._parts(detector))
+        return min(SEEN, *(band.step(part) for band, part in self._parts(detector)))
 
     def fine_step(self, detector: Detector) -> timedelta:
-        return min(band.fine_step(part) for band, part in self._parts(detector))
+        return min(SEEN, *(band.fine_step(part) for band, part in self._parts(detector)))
 
     def forgives_small(self, detector: Detector) -> bool:
         return all(band.forgives_small(part) for band, part in self._parts(detector))

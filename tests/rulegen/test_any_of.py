@@ -105,6 +105,7 @@ def test_missing_data_and_only_if_hold_for_all_parts(tmp_path: Path) -> None:
     [
         DETECTOR,
         DETECTOR.replace("zscore, threshold", "forecast, zscore, threshold"),
+        DETECTOR.replace("zscore, threshold", "novelty, threshold").replace("window: 1d, ", "window: 3d, "),
         DETECTOR.replace("threshold", "classic").replace("above", "both").replace(", bound: 200", ""),
         DETECTOR.replace("200", "0.1").replace("above", "below").removesuffix("}") + ", only_if: y > 1, horizon: 4h}",
     ],
