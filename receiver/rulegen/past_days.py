@@ -21,21 +21,25 @@ class PastDays:
         self._now = (len(values) - 1) * every
         times = [each * every for each in range(len(values))]
         self._values = _Series(values, every)
-        self._hours = _Series([fmean(self._values.block(HOUR, until=time)) for time in times], every)
+        # What only_if lets through is recorded after the days were: the newest value is not among theirs.
+        late = detector.only_if is not None
+        learned = _Series(values, every, late=every) if late else self._values
+        self._hours = _Series([_mean(learned.block(HOUR, until=time)) for time in times], every)
         shorts = [self._values.block(SHORT, until=each * SHORT) for each in range(floor(self._now / SHORT) + 1)]
-        fives = _Series([fmean(each) if each else None for each in shorts], SHORT)
+        fives = _Series([_mean(each) for each in shorts], SHORT)
         self._known = range(floor((self._now - BLIND) / STRIDE) + 1)
         # what was recorded last, when it is looked at one stride after the other, and what is the latest of all
-        seen = [times[floor(each * STRIDE / every)] for each in self._known]
+        known = [times[floor(each * STRIDE / every)] for each in self._known]
         latest = times[floor((self._now - BLIND) / every)]
-        self._highest = [max(fives.block(DAY, until=time)) for time in (*seen, latest)]
-        self._lowest = [min(fives.block(DAY, until=time)) for time in (*seen, latest)]
+        days = [day for time in (*known, latest) if (day := fives.block(DAY, until=time - late * SECOND))]
+        self._highest, self._lowest = [max(day) for day in days], [min(day) for day in days]
 
     def short(self) -> float:
         return fmean(self._values.block(SHORT, until=self._now))
 
     def level(self) -> float:
-        return _quantile(0.5, [fmean(self._hours.block(DAY, until=each * STRIDE)) for each in self._known])
+        days = [self._hours.block(DAY, until=each * STRIDE) for each in self._known]
+        return _quantile(0.5, [fmean(day) for day in days if day])
 
     def highest(self) -> float:
         return self._edge(self._highest, self.level())
@@ -56,15 +60,19 @@ class PastDays:
 
 
 class _Series:
-    """Samples one `every`; None where there is none."""
+    """Samples one `every`; None where there is none. They are seen `late` after their time."""
 
-    def __init__(self, values: Sequence[float | None], every: timedelta) -> None:
-        self._values, self._every = values, every
+    def __init__(self, values: Sequence[float | None], every: timedelta, *, late: timedelta = timedelta()) -> None:
+        self._values, self._every, self._late = values, every, late
 
     def block(self, length: timedelta, *, until: timedelta) -> list[float]:
         first = max(0, ceil((until - length + SECOND) / self._every))
-        found = self._values[first : floor(until / self._every) + 1]
+        found = self._values[first : floor((until - self._late) / self._every) + 1]
         return [each for each in found if each is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
 
 
 def _quantile(share: float, values: Sequence[float]) -> float:

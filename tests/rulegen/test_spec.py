@@ -145,7 +145,7 @@ def test_intervals_too_far_apart_in_one_file_are_a_warning(tmp_path: Path) -> No
 def test_name_expr_and_by_are_enough(tmp_path: Path) -> None:
     (detector,) = read(tmp_path, GOOD)
     preset = PRESETS["balanced"]
-    assert (detector.band, detector.window, detector.hold) == ("auto", preset.window, preset.hold)
+    assert (detector.band, detector.window, detector.hold) == ("novelty", preset.days, preset.hold_of_days)
     assert detector.alert == "LoadAnomaly"
     assert detector.severity == {"medium": 3, "high": 4}
 
