@@ -27,6 +27,7 @@ LONGEST_STEP: Final = timedelta(minutes=5)  #: what a rule recorded is looked up
 #: promtool's engine holds 10,000 samples of a series at once.
 COUNTED_AT_ONCE: Final = 5_000
 DRAWN: Final = 480  #: points of a plot: more than its pixels show
+DRAWN_AGAIN: Final = timedelta(hours=1)  #: a band that is remembered by the hour is drawn anew as seldom
 _EDGES: Final = (BAND_MEAN, BAND_LOWER, BAND_UPPER)
 
 
@@ -227,9 +228,9 @@ class _Questions:
             Question(_count(detector, (last - begin + 1) * grid.step), [last])
             for begin, last in _pieces(first, grid.steps)
         ]
-        names = "|".join(_EDGES)
         labels = ", ".join(("__name__", *detector.by))
-        self._band = Question(f'max by ({labels}) ({{__name__=~"{names}", {DETECTOR}="{detector.name}"}})', self.drawn)
+        edges = f'{{__name__=~"{"|".join(_EDGES)}", {DETECTOR}="{detector.name}"}}[{format_duration(DRAWN_AGAIN)}]'
+        self._band = Question(f"max by ({labels}) (last_over_time({edges}))", self.drawn)
         self._counts = {question.expr for question in self._judged}
 
     @property

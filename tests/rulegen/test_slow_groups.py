@@ -3,6 +3,7 @@
 The evaluations of both ways are promtool's.
 """
 
+import math
 from array import array
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from receiver.conventions import BAND_UPPER
 from receiver.rulegen import BANDS
-from receiver.rulegen.backtest import firing
+from receiver.rulegen.backtest import Wanted, firing, judge
 from receiver.rulegen.generate import load_specs
 from receiver.rulegen.history import NOTHING, Grid
+from receiver.rulegen.made_up import made_up
 from receiver.rulegen.replay import Member, Replay
 from receiver.rulegen.slow_groups import slow_groups
 from receiver.rulegen.spec import Spec
@@ -72,3 +75,13 @@ def test_the_alerts_are_those_of_a_replay_of_all_groups_at_once(
     assert apart == fired(apart=False)
     assert apart[0] in (270, 271)
     assert (275 in apart) is not bool(only_if)
+
+
+def test_a_band_that_is_remembered_by_the_hour_is_drawn_without_holes(tmp_path: Path) -> None:
+    found = loaded(tmp_path, NOVELTY)
+    wanted = Wanted(since=timedelta(hours=12), until=GRID.end, step=STEP, promtool=program("promtool"))
+    with made_up(found.detectors[0], GRID) as past:
+        verdict = judge(found, past, wanted)
+    for watched in verdict.watched:
+        assert len(watched.curve.band[BAND_UPPER]) == 48
+        assert not any(math.isnan(edge) for edge in watched.curve.band[BAND_UPPER])
