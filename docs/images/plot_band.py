@@ -120,7 +120,35 @@ def requests(chance: random.Random) -> Iterator[float]:
         yield value
 
 
+def jobs(chance: random.Random) -> Iterator[float]:
+    """A job every night and a peak at noon; then a burst, a drop, a jump within its heights, a worse version."""
+    for minute in range(0, 20 * 1440, 5):
+        day, hours = divmod(minute / 60, 24)
+        value = 30 + 20 * math.exp(-(((hours - 13) / 3) ** 2)) + chance.gauss(0, 1.5)
+        if 2 <= hours < 3:
+            value += 45
+        if (day, True) == (15, 17 <= hours < 18):
+            value += 70
+        if (day, True) == (16, 12 <= hours < 13):
+            value = 6 + chance.gauss(0, 1)
+        if (day, True) == (17, 7 <= hours < 8):
+            value += 38
+        if (day == 18 and hours >= 9) or day > 18:
+            value += 18
+        yield value
+
+
 PICTURES: Mapping[str, Picture] = {
+    "band-novelty": Picture(
+        keys="band: novelty, interval: 5m",
+        history=jobs,
+        step=5,
+        days=20,
+        skipped=14,
+        highest=140,
+        marks=(0, 25, 50, 75, 100, 125),
+        unit=" %",
+    ),
     "band": Picture(
         keys="band: zscore, direction: above, min_deviation: {relative: 20%}",
         history=latency,
