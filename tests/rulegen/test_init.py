@@ -160,7 +160,7 @@ def test_each_kind_of_metric_gets_its_detector(prometheus: Prometheus, tmp_path:
         ' (rate(http_request_duration_seconds_bucket{job="shop"}[5m]))\n)'
     )
     assert 'rate(jobs_failed_total{job="shop"}[5m])' in found["jobs_error_ratio"].expr
-    assert {each.band for each in found.values()} == {"auto"}
+    assert {each.band for each in found.values()} == {"novelty"}
 
 
 def test_what_is_left_out_has_a_reason(prometheus: Prometheus, tmp_path: Path) -> None:
