@@ -22,9 +22,9 @@ DASHBOARDS = ROOT / "deploy" / "grafana" / "dashboards"
 VARIETY = (
     "{name: textbook, expr: x, by: [host], preset: classic}",
     "{name: fast, expr: 'rate(x[1m])', by: [a, b], preset: high_frequency, direction: below, severity: {low: 2}}",
-    "{name: exact, band: zscore, expr: sum(x), preset: high_accuracy, min_deviation: {relative: 0, absolute: 3}, unit: bytes}",
+    "{name: exact, band: zscore, expr: sum(x), preset: high_accuracy, min_deviation: {absolute: 3}, unit: B}",
     "{name: cheap, band: zscore, expr: sum(x), preset: low_cost, only_if: y > 3, keep_firing_for: 0s, for: 0s}",
-    "{name: long, band: zscore, expr: x, by: [host], window: 7d, sigma: 2.5, interval: 1m, only_if: 'sum by (host) (y) > 3'}",
+    "{name: long, band: zscore, expr: x, by: [host], window: 7d, sigma: 2.5, interval: 1m, only_if: y > 3}",
     "{name: filled, band: zscore, expr: sum(x) or vector(0), runbook_url: 'https://runbooks.example/filled'}",
     "{name: second, expr: x, by: [service], interval: 1s, window: 10m, for: 5s, keep_firing_for: 1s}",
 )
