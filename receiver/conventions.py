@@ -40,12 +40,12 @@ VISITED: Final = "amend:visited"  #: how far the value got in the window before 
 FORECAST: Final = "amend:forecast"  #: the worse of the value now and what it will be
 
 # of the days that the band novelty compares
-HOUR_MEAN: Final = "amend:hour_mean"
+HOUR_AWAY: Final = "amend:hour_away"
 HOUR_CHANGE: Final = "amend:hour_change"
+DAY_MEAN: Final = "amend:day_mean"
 DAY_HIGHEST: Final = "amend:day_highest"
 DAY_LOWEST: Final = "amend:day_lowest"
-HOUR_UPPER: Final = "amend:hour_upper"
-HOUR_LOWER: Final = "amend:hour_lower"
+HOUR_REACH: Final = "amend:hour_reach"
 DAY_REACH: Final = "amend:day_reach"
 CHANGE_REACH: Final = "amend:change_reach"
 PART: Final = "amend:part_"

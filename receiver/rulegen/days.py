@@ -1,12 +1,11 @@
-"""What the band novelty remembers of a series: hours and days, and how far the usual ones among them reach.
+"""What the band novelty remembers of a series, hour by hour, and how far the usual days among it reach.
 
 novelty.py calls it. Days are compared as they are, whatever the clock says: each that is looked at is the day before
-some moment, so that days overlap and no midnight counts.
+some full hour of remembering, so that days overlap and no midnight counts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 from receiver.conventions import (
@@ -16,17 +15,17 @@ from receiver.conventions import (
     CHANGE_REACH,
     DAY_HIGHEST,
     DAY_LOWEST,
+    DAY_MEAN,
     DAY_REACH,
+    HOUR_AWAY,
     HOUR_CHANGE,
-    HOUR_LOWER,
-    HOUR_MEAN,
-    HOUR_UPPER,
+    HOUR_REACH,
     LEARNED,
     SAMPLES,
     VALUE,
 )
 from receiver.durations import format_duration
-from receiver.rulegen.promql import SECOND, either, enclosed, number, outermost, over, over_block
+from receiver.rulegen.promql import SECOND, number, outermost, over, over_block, unless
 from receiver.rulegen.recorded import group_name, recorded, series
 from receiver.rulegen.rules import Group, Record
 from receiver.rulegen.spec import Detector
@@ -36,22 +35,18 @@ HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 #: For so long a fault is not known as something that has been; after it, what came is no longer new.
 BLIND: Final = timedelta(hours=6)
-#: Between two days that are compared: enough of them for quantiles, few enough to be read every hour.
-STRIDE: Final = timedelta(hours=6)
+#: Between two days whose hours are compared: enough of them for quantiles, few enough to be read every hour.
+STRIDE: Final = timedelta(hours=12)
+#: The latest day that is known may be so old: after a longer gap a series begins with what its usual days say.
+GAP: Final = 3 * DAY
 #: One day in ten is left out on either side before the spread of the days is measured: of twelve days, the odd one.
 ODD: Final = 0.1
 #: How many standard deviations of normal noise lie between the two.
 NORMAL: Final = 2.56
 #: Days that are all alike deviate, too: by a twentieth of what they span, so that 15 % of it are 3 sigma.
 SPAN: Final = 20
-#: What was reached in the last day that is known is not new until it is exceeded by this share of its distance from the
-#: usual level.
-AGAIN: Final = 0.1
-#: Hours, days and changes span less than the five minutes whose band this is: the same in shares of its width.
-WIDTH: Final = 100
-AGAIN_OF_WIDTH: Final = 0.02
-
-_Quantile = Callable[[float], str]  #: a quantile of the past days
+#: Hours, days and changes span less than the five minutes whose band this is: their margin is this part of its width.
+WIDTH: Final = 50
 
 
 class Days:
@@ -63,20 +58,23 @@ class Days:
         self.short = over_block("avg_over_time", self.source, SHORT)
         self.hour_ago = over("avg_over_time", self.source, SHORT - SECOND, offset=HOUR)
         self.hour = over_block("avg_over_time", self.source, HOUR)
-        self.day = over_block("avg_over_time", series(HOUR_MEAN, detector), DAY)
 
     def group(self) -> Group:
-        name, days = self.detector.name, format_duration(self.detector.window)
+        beyond, back = self._weights()
         return Group(
             name=group_name(self.detector, "days"),
             interval=HOUR,
-            why=f"What is remembered of {name}, hour by hour, and how far {days} of it reached.",
-            rules=(*self._past(), self._samples(), *self._reach()),
+            why=f"What is remembered of {self.detector.name}, once an hour however often rules are evaluated, and how"
+            f" far {format_duration(self.detector.window)} of it reached. One day in ten is odd, on either side:"
+            f" between the quantiles {number(ODD)} and {number(1 - ODD)} lie {number(NORMAL)} deviations of normal"
+            f" noise, and {number(beyond)} of the farther less {number(back)} of the nearer is the middle and"
+            f" {number(self.detector.sigma)} deviations beyond it.",
+            rules=(*self._past(), *self._reach()),
         )
 
     def usual_level(self) -> str:
         """The median of the days' means."""
-        return self._of_hours("avg_over_time", HOUR_MEAN, 0.5)
+        return self._quantile(self._days(DAY_MEAN), 0.5)
 
     def highest(self) -> str:
         """The highest five minutes of a usual day, and a margin."""
@@ -85,91 +83,108 @@ class Days:
     def lowest(self) -> str:
         return self._edge("-", DAY_LOWEST)
 
+    # ── what is remembered ──
+
     def _past(self) -> Iterator[Record]:
         def each_five_minutes(function: str, expression: str, of: timedelta) -> str:
             return f"{function}({expression}[{format_duration(of - SECOND)}:{format_duration(SHORT)}])"
 
-        highest = each_five_minutes("max_over_time", self.short, DAY)
-        lowest = each_five_minutes("min_over_time", self.short, DAY)
-        change = each_five_minutes("max_over_time", f"abs({self.short} - {self.hour})", HOUR)
-        for metric, expression, why in (
-            (HOUR_MEAN, self.hour, "The mean of the last hour."),
-            (HOUR_CHANGE, change, "The largest distance of five minutes of it from the hour that ends in them."),
-            (DAY_HIGHEST, highest, "The highest five minutes of the last day."),
-            (DAY_LOWEST, lowest, "The lowest five minutes of the last day."),
-        ):
-            yield recorded(self.detector, metric, expression, why)
-
-    def _samples(self) -> Record:
-        known = over("max_over_time", series(SAMPLES, self.detector), self.detector.window)
+        away = f"abs({self.hour} - {lately(self.detector, BAND_MEAN)})"
+        change = f"abs({self.short} - {self.hour})"
         counted = over("count_over_time", self.source, DAY - SECOND, offset=DAY)
-        return recorded(
-            self.detector,
+        known = over("max_over_time", series(SAMPLES, self.detector), self.detector.window)
+        yield self._hourly(DAY_MEAN, over_block("avg_over_time", self.source, DAY), "The mean of the last day.")
+        yield self._hourly(
+            DAY_HIGHEST, each_five_minutes("max_over_time", self.short, DAY), "The highest five minutes of it."
+        )
+        yield self._hourly(
+            DAY_LOWEST, each_five_minutes("min_over_time", self.short, DAY), "The lowest five minutes of it."
+        )
+        yield self._hourly(
+            HOUR_AWAY,
+            each_five_minutes("max_over_time", away, HOUR),
+            "The largest distance of an hour's mean from the usual level, of the hours that ended in the last one.",
+        )
+        yield self._hourly(
+            HOUR_CHANGE,
+            each_five_minutes("max_over_time", change, HOUR),
+            "The largest distance of five minutes of the last hour from the mean of the hour that ends in them.",
+        )
+        yield self._hourly(
             SAMPLES,
-            either(f"{counted} > {known}", known, counted),
+            outermost("max", {"the day before the last": counted, "any before": known}),
             f"How many samples the fullest day held that is over: nothing is judged before they are"
             f" {self.detector.min_samples}. A gap takes nothing away from what was known before it.",
         )
 
+    def _hourly(self, metric: str, expression: str, why: str) -> Record:
+        """Also where rules are evaluated more often, in unit tests for one: the same memory gives the same band."""
+        recent = over_block("last_over_time", series(metric, self.detector), HOUR)
+        return recorded(self.detector, metric, unless(expression, recent), why)
+
+    # ── how far it reached ──
+
     def _reach(self) -> Iterator[Record]:
-        hours, width = series(HOUR_MEAN, self.detector), self._width()
-        alike, again = f"{width} / {WIDTH}", f"{number(AGAIN_OF_WIDTH)} * {width}"
-        for metric, sign, function, side in ((HOUR_UPPER, "+", "max", "high"), (HOUR_LOWER, "-", "min", "low")):
-            usual = partial(self._of_hours, f"{function}_over_time", HOUR_MEAN)
-            latest = over(f"{function}_over_time", hours, DAY - SECOND, offset=BLIND)
-            edge = outermost(function, self._beyond(sign, usual, alike, latest, again))
-            yield recorded(self.detector, metric, edge, f"How {side} the mean of an hour may get.")
-        latest = over("avg_over_time", hours, DAY - SECOND, offset=BLIND)
-        reach = self._margins(partial(self._of_hours, "avg_over_time", HOUR_MEAN), alike)
-        reach["latest"] = f"abs({latest} - {self._lately(BAND_MEAN)})\n+\n{again}"
-        why = "How far from the usual level the mean of a day may get."
-        yield recorded(self.detector, DAY_REACH, outermost("max", reach), why)
-        change = series(HOUR_CHANGE, self.detector)
-        latest = over("max_over_time", change, DAY - SECOND, offset=BLIND)
-        usual = partial(self._of_hours, "max_over_time", HOUR_CHANGE)
-        edge = outermost("max", self._beyond("+", usual, alike, latest, again))
-        yield recorded(self.detector, CHANGE_REACH, edge, "How far from the mean of their hour five minutes may get.")
+        means, level = self._days(DAY_MEAN), lately(self.detector, BAND_MEAN)
+        spread = f"({self._quantile(means, 1 - ODD)} - {self._quantile(means, ODD)})"
+        for metric, candidates, why in (
+            (HOUR_REACH, self._of_hours(HOUR_AWAY), "How far from the usual level the mean of an hour may get."),
+            (
+                DAY_REACH,
+                {
+                    "usual": f"{number(round(self.detector.sigma / NORMAL, 3))} * {spread}",
+                    "latest": f"abs({self._latest(DAY_MEAN)} - {level})",
+                },
+                "How far from it the mean of a day may get.",
+            ),
+            (CHANGE_REACH, self._of_hours(HOUR_CHANGE), "How far from the mean of their hour five minutes may get."),
+        ):
+            width = f"({lately(self.detector, BAND_UPPER)} - {lately(self.detector, BAND_LOWER)}) / {WIDTH}"
+            margin = outermost("max", {"width": width, "least": self._least()})
+            reach = f"{outermost('max', candidates)}\n+\n{margin}"
+            yield self._hourly(metric, f"(\n{reach}\n)", why)
+
+    def _of_hours(self, metric: str) -> dict[str, str]:
+        hours = series(metric, self.detector)
+        days = f"{over_block('max_over_time', hours, DAY)}[{self._window()}:{format_duration(STRIDE)}]"
+        latest = over("max_over_time", hours, DAY - SECOND, offset=BLIND)
+        return {"usual": self._usual("+", days), "latest": latest}
 
     def _edge(self, sign: str, metric: str) -> str:
-        span = f"(\n  {self._of_days(DAY_HIGHEST, 0.5)}\n  -\n  {self._of_days(DAY_LOWEST, 0.5)}\n)"
-        latest = over("last_over_time", series(metric, self.detector), 3 * HOUR, offset=BLIND)
-        again = f"{number(AGAIN)} * abs({latest} - {self._lately(BAND_MEAN)})"
-        edge = self._beyond(sign, partial(self._of_days, metric), f"{span} / {SPAN}", latest, again)
-        return outermost("max" if sign == "+" else "min", edge)
+        function = "max" if sign == "+" else "min"
+        seen = outermost(function, {"usual": self._usual(sign, self._days(metric)), "latest": self._latest(metric)})
+        span = f"{number(self.detector.sigma / SPAN)} * ({self._latest(DAY_HIGHEST)} - {self._latest(DAY_LOWEST)})"
+        far = self._quantile(self._days(metric), 1 - ODD if sign == "+" else ODD)
+        return outermost(function, {"apart": f"{seen}\n{sign}\n{span}", "least": f"{far} {sign} {self._least()}"})
 
-    def _beyond(self, sign: str, usual: _Quantile, alike: str, latest: str, again: str) -> dict[str, str]:
-        """An edge is the outermost of these; `usual` gives a quantile of the past days."""
-        margin = outermost("max", self._margins(usual, alike))
-        return {"usual": f"{usual(0.5)}\n{sign}\n{margin}", "latest": f"{latest}\n{sign}\n{again}"}
+    def _latest(self, metric: str) -> str:
+        return over("last_over_time", series(metric, self.detector), GAP, offset=BLIND)
 
-    def _margins(self, usual: _Quantile, alike: str) -> dict[str, str]:
-        """Multiples of the days' deviation, and what `min_deviation` asks for."""
-        deviation = f"(\n  {usual(1 - ODD)}\n  -\n  {usual(ODD)}\n) / {number(NORMAL)}\n+\n{alike}"
+    def _least(self) -> str:
+        """What `min_deviation` asks for."""
         small = max(1, self.detector.sigma / min(self.detector.severity.values()))  # the nearest tier is silent, too
         relative, absolute = (number(small * each) for each in (self.detector.relative, self.detector.absolute))
-        return {
-            "deviation": f"{number(self.detector.sigma)} * {enclosed(deviation)}",
-            "least": f"clamp_min({relative} * abs({self._lately(BAND_MEAN)}), {absolute})",
-        }
+        return f"clamp_min({relative} * abs({lately(self.detector, BAND_MEAN)}), {absolute})"
 
-    def _width(self) -> str:
-        return f"({self._lately(BAND_UPPER)} - {self._lately(BAND_LOWER)})"
+    def _usual(self, sign: str, days: str) -> str:
+        """Sigma deviations beyond the middle between the days' two quantiles, each of which is asked for once."""
+        far, near = (1 - ODD, ODD) if sign == "+" else (ODD, 1 - ODD)
+        beyond, back = self._weights()
+        return f"{number(beyond)} * {self._quantile(days, far)} - {number(back)} * {self._quantile(days, near)}"
 
-    def _of_days(self, metric: str, quantile: float) -> str:
-        """Of what is known of each day."""
-        # last_over_time, for a subquery asks at the full hour and looks back no further than five minutes
-        return self._quantile(over("last_over_time", series(metric, self.detector), HOUR), quantile)
+    def _weights(self) -> tuple[float, float]:
+        """(far + near) / 2 + sigma * (far - near) / NORMAL, with like terms gathered."""
+        deviations = self.detector.sigma / NORMAL
+        return round(deviations + 0.5, 3), round(deviations - 0.5, 3)
 
-    def _of_hours(self, function: str, metric: str, quantile: float) -> str:
-        """Of each day's hours in one number."""
-        return self._quantile(over_block(function, series(metric, self.detector), DAY), quantile)
-
-    def _quantile(self, day: str, quantile: float) -> str:
-        days = f"{day}[{format_duration(self.detector.window)}:{format_duration(STRIDE)}]"
+    def _quantile(self, days: str, quantile: float) -> str:
         return f"quantile_over_time({number(quantile)}, {days} offset {format_duration(BLIND)})"
 
-    def _lately(self, metric: str) -> str:
-        return lately(self.detector, metric)
+    def _days(self, metric: str) -> str:
+        return f"{series(metric, self.detector)}[{self._window()}]"
+
+    def _window(self) -> str:
+        return format_duration(self.detector.window)
 
 
 def lately(detector: Detector, metric: str) -> str:

@@ -16,7 +16,8 @@ import yaml
 
 from receiver.durations import format_duration
 from receiver.errors import ConfigError, ConfigErrors
-from receiver.rulegen.presets import PRESETS
+from receiver.rulegen.days import BLIND, DAY
+from receiver.rulegen.presets import NOVELTY, PRESETS, automatic
 from receiver.rulegen.proposals import Proposal
 from receiver.rulegen.spec import load_spec
 from receiver.rulegen.survey import Kind
@@ -42,18 +43,23 @@ class Memory:
 
     @property
     def warning(self) -> str:
-        kept, wanted = format_duration(self.retention), format_duration(PRESETS["balanced"].window)
+        kept, wanted = format_duration(self.retention), format_duration(_reach(PRESETS["balanced"].days))
         return f"Prometheus keeps {kept}, less than the {wanted} that the bands would learn from"
 
 
 def memory(retention: timedelta | None, proposals: Sequence[Proposal]) -> Memory | None:
     """None where Prometheus keeps enough, or does not say what it keeps."""
     preset = PRESETS["balanced"]
-    if retention is None or retention > preset.window:
+    if retention is None or retention >= _reach(preset.days):
         return None
-    window = next((each for each in WINDOWS if each < retention), HOUR)
+    window = next((each for each in WINDOWS if _reach(each) < retention), HOUR)
     slowest = max((each.interval or preset.interval for each in proposals), default=preset.interval)
     return Memory(window, max(2, min(preset.min_samples, window // (2 * slowest))), retention)
+
+
+def _reach(window: timedelta) -> timedelta:
+    """How far back the band looks that `auto` stands for with this window."""
+    return window + BLIND + DAY if automatic(window) == NOVELTY else window
 
 
 def named_apart(proposals: Iterable[Proposal], *, service: str, taken: Collection[str]) -> list[Proposal]:
@@ -106,7 +112,8 @@ def scalar(value: str) -> str:
 
 def _defaults(memory: Memory | None) -> Iterator[str]:
     if memory:
-        yield from _comment(f"{memory.warning}. Let it keep more, and take this line away.")
+        yield from _comment(f"{memory.warning}. Let it keep more, and take these lines away.")
+        yield f"retention: {format_duration(memory.retention)}"
         yield f"defaults: {{{memory}}}"
 
 

@@ -1,11 +1,9 @@
 """The band novelty: is a value further out than it gets on a usual day?
 
-generate.py calls it through the registry. It looks at the last five minutes, the last hour and the last day; a longer
-one counts only while the shorter ones are out as well, so that an alert ends soon after its fault.
-
-Where a z-score asks how far a value is from the mean, this band asks what the past days reached: a peak of every day is
-usual, however steep. That long and short windows must agree comes from burn rate alerts (Google, The Site Reliability
-Workbook, chapter 5).
+generate.py calls it through the registry. Where a z-score asks how far a value is from the mean, this band asks what
+the past days reached: a peak of every day is usual, however steep. It looks at the last five minutes, the last hour and
+the last day, and at changes. That long and short windows must agree comes from burn rate alerts (Google, The Site
+Reliability Workbook, chapter 5).
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +16,9 @@ from receiver.conventions import (
     BAND_STDDEV,
     BAND_UPPER,
     CHANGE_REACH,
+    DAY_MEAN,
     DAY_REACH,
-    HOUR_LOWER,
-    HOUR_UPPER,
+    HOUR_REACH,
     LEARNED,
     SAMPLES,
     VALUE,
@@ -115,7 +113,7 @@ def _band_group(detector: Detector) -> Group:
                 detector,
                 BAND_UPPER,
                 given(days.highest(), level),
-                "The band's upper edge: the highest five minutes of a usual day, and the largest of three margins.",
+                "The band's upper edge: the highest five minutes of a usual day or of the latest, and a margin.",
             ),
             recorded(detector, BAND_LOWER, given(days.lowest(), level), "The band's lower edge, likewise."),
         ),
@@ -139,28 +137,29 @@ def _scale_record(detector: Detector) -> Record:
 
 def _zscore_record(detector: Detector) -> Record:
     days = Days(detector)
-    mean = lately(detector, BAND_MEAN)
-    apart = outermost("max", dict(_distances(detector, days)))
-    distance = f"sgn({days.short} - {mean})\n* {apart}"
+    distance = f"{_side(detector, days)}\n* {outermost('max', dict(_distances(detector, days)))}"
     return recorded(
         detector,
         ZSCORE,
         judged(detector, given(distance, days.source)),
         "The distance from the usual level in units of the scale, signed: the largest of what the last five"
-        " minutes, their hour and their day say.",
+        " minutes, their hour and their day say. A longer look counts only as far as the shorter ones agree.",
     )
 
 
 def _distances(detector: Detector, days: Days) -> Iterator[tuple[str, str]]:
-    sigma, mean = number(detector.sigma), lately(detector, BAND_MEAN)
-    day, change = lately(detector, DAY_REACH), lately(detector, CHANGE_REACH)
-    yield "value", f"abs({days.short} - {mean})\n/\n{series(BAND_STDDEV, detector)}"
+    sigma, side, mean = number(detector.sigma), _side(detector, days), lately(detector, BAND_MEAN)
+    hour_reach, day_reach, change_reach = (lately(detector, each) for each in (HOUR_REACH, DAY_REACH, CHANGE_REACH))
+    value = f"abs({days.short} - {mean})"
+    looks = {"five minutes": value, "hour": f"{side} * ({days.hour} - {mean})"}
+    yield "value", f"{value} / {series(BAND_STDDEV, detector)}"
+    yield "hour", f"{sigma} * {outermost('min', looks)} / {hour_reach}"
+    looks["day"] = f"{side} * ({lately(detector, DAY_MEAN)} - {mean})"
+    yield "day", f"{sigma} * {outermost('min', looks)} / {day_reach}"
     # The way home from a fault is a change as well, but not from what was an hour ago.
-    away = f"{sigma} * ({days.short} - {days.hour}) * sgn({days.short} - {mean})\n/\n{change}"
-    yield "change", given(away, f"abs({days.short} - {days.hour_ago}) > {change}")
-    for side, than, sign, edge in (("up", ">", "+", HOUR_UPPER), ("down", "<", "-", HOUR_LOWER)):
-        hour = lately(detector, edge)
-        yield f"hour {side}", f"{sigma} * ({days.hour} - {mean}) / ({hour} - {mean})\nand\n{days.short} {than} {hour}"
-        beyond = f"{mean} {sign} {day}"
-        agreed = f"{days.hour} {than} {beyond}\nand\n{days.short} {than} {beyond}"
-        yield f"day {side}", f"{sigma} * {sign}({days.day} - {mean}) / {day}\nand\n{agreed}"
+    change = f"{sigma} * {side} * ({days.short} - {days.hour}) / {change_reach}"
+    yield "change", given(change, f"abs({days.short} - {days.hour_ago}) > {change_reach}")
+
+
+def _side(detector: Detector, days: Days) -> str:
+    return f"sgn({days.short} - {lately(detector, BAND_MEAN)})"

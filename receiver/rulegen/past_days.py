@@ -8,7 +8,7 @@ from datetime import timedelta
 from math import ceil, floor
 from statistics import fmean
 
-from receiver.rulegen.days import AGAIN, BLIND, DAY, HOUR, NORMAL, ODD, SHORT, SPAN, STRIDE
+from receiver.rulegen.days import BLIND, DAY, HOUR, NORMAL, ODD, SHORT, SPAN
 from receiver.rulegen.promql import SECOND
 from receiver.rulegen.spec import Detector
 
@@ -19,27 +19,24 @@ class PastDays:
     def __init__(self, detector: Detector, values: Sequence[float], every: timedelta) -> None:
         self._detector = detector
         self._now = (len(values) - 1) * every
-        times = [each * every for each in range(len(values))]
         self._values = _Series(values, every)
         # What only_if lets through is recorded after the days were: the newest value is not among theirs.
         late = detector.only_if is not None
         learned = _Series(values, every, late=every) if late else self._values
-        self._hours = _Series([_mean(learned.block(HOUR, until=time)) for time in times], every)
         shorts = [self._values.block(SHORT, until=each * SHORT) for each in range(floor(self._now / SHORT) + 1)]
         fives = _Series([_mean(each) for each in shorts], SHORT)
-        self._known = range(floor((self._now - BLIND) / STRIDE) + 1)
-        # what was recorded last, when it is looked at one stride after the other, and what is the latest of all
-        known = [times[floor(each * STRIDE / every)] for each in self._known]
-        latest = times[floor((self._now - BLIND) / every)]
-        days = [day for time in (*known, latest) if (day := fives.block(DAY, until=time - late * SECOND))]
+        hourly = ceil(HOUR / every) * every
+        begin = late * every
+        known = [begin + each * hourly for each in range(floor((self._now - BLIND - begin) / hourly) + 1)]
+        self._means = [fmean(learned.block(DAY, until=time)) for time in known]
+        days = [fives.block(DAY, until=time - late * SECOND) for time in known]
         self._highest, self._lowest = [max(day) for day in days], [min(day) for day in days]
 
     def short(self) -> float:
         return fmean(self._values.block(SHORT, until=self._now))
 
     def level(self) -> float:
-        days = [self._hours.block(DAY, until=each * STRIDE) for each in self._known]
-        return _quantile(0.5, [fmean(day) for day in days if day])
+        return _quantile(0.5, self._means)
 
     def highest(self) -> float:
         return self._edge(self._highest, self.level())
@@ -47,16 +44,13 @@ class PastDays:
     def lowest(self) -> float:
         return -self._edge([-each for each in self._lowest], -self.level())
 
-    def _edge(self, seen: Sequence[float], centre: float) -> float:
-        *days, latest = seen
-        usual = _quantile(0.5, days)
-        deviation = (_quantile(1 - ODD, days) - _quantile(ODD, days)) / NORMAL
-        again = AGAIN * abs(latest - centre)
-        span = _quantile(0.5, self._highest[:-1]) - _quantile(0.5, self._lowest[:-1])
-        spread = self._detector.sigma * (deviation + span / SPAN)
+    def _edge(self, days: Sequence[float], centre: float) -> float:
+        far, near = _quantile(1 - ODD, days), _quantile(ODD, days)
+        usual = (far + near) / 2 + self._detector.sigma * (far - near) / NORMAL
+        span = self._highest[-1] - self._lowest[-1]
         small = max(1, self._detector.sigma / min(self._detector.severity.values()))
         least = max(self._detector.relative * small * abs(centre), self._detector.absolute * small)
-        return max(usual + spread, usual + least, latest + again)
+        return max(max(usual, days[-1]) + self._detector.sigma * span / SPAN, far + least)
 
 
 class _Series:

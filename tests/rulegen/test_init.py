@@ -14,6 +14,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from receiver.commands.rules import app
+from receiver.durations import format_duration, parse_duration
+from receiver.rulegen.checks import check
+from receiver.rulegen.first_spec import memory
 from receiver.rulegen.generate import load_specs
 from receiver.rulegen.spec import Detector, load_spec
 from tests.bed.metrics_target import MetricsTarget
@@ -335,3 +338,18 @@ def test_a_spec_needs_a_specs_name(prometheus: Prometheus, tmp_path: Path) -> No
     result = init(prometheus, tmp_path, out="first.yaml")
     assert result.exit_code == 2
     assert "specs are called NAME.yml" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kept", "window"),
+    [("15d", None), ("13d6h", None), ("13d", "10d"), ("10d", "1w"), ("4d", "2d"), ("2d", "1d"), ("90m", "1h")],
+)
+def test_what_prometheus_keeps_bounds_what_the_bands_remember(kept: str, window: str | None, tmp_path: Path) -> None:
+    found = memory(parse_duration(kept), [])
+    assert (format_duration(found.window) if found else None) == window
+    path = tmp_path / "first.yml"
+    defaults = f"defaults: {{{found}}}\n" if found else ""
+    path.write_text(
+        f"version: amend/v1\nservice: shop\nretention: {kept}\n{defaults}detectors:\n- {{name: a, expr: x, by: [host]}}\n"
+    )
+    assert not check([load_spec(path)]).warnings

@@ -205,7 +205,7 @@ def test_at_most_sixteen_series_are_recorded_for_one(tmp_path: Path) -> None:
         DETECTOR,
         history={load(): days(4)},
         every="30m",
-        holds={at(3, 20): ['count({__name__=~"amend:.+"}) == 16']},
+        holds={at(3, 20): ['count(last_over_time({__name__=~"amend:.+"}[2h])) == 16']},
     )
 
 
