@@ -349,7 +349,6 @@ def test_what_prometheus_keeps_bounds_what_the_bands_remember(kept: str, window:
     assert (format_duration(found.window) if found else None) == window
     path = tmp_path / "first.yml"
     defaults = f"defaults: {{{found}}}\n" if found else ""
-    path.write_text(
-        f"version: amend/v1\nservice: shop\nretention: {kept}\n{defaults}detectors:\n- {{name: a, expr: x, by: [host]}}\n"
-    )
+    head = f"version: amend/v1\nservice: shop\nretention: {kept}\n{defaults}"
+    path.write_text(f"{head}detectors:\n- {{name: a, expr: x, by: [host]}}\n")
     assert not check([load_spec(path)]).warnings
