@@ -5,7 +5,7 @@ printed.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from receiver.documents import did_you_mean
@@ -13,8 +13,11 @@ from receiver.durations import format_duration
 from receiver.errors import ConfigError
 from receiver.rulegen import BANDS
 from receiver.rulegen.expressions import Labels, labels_of, parse
+from receiver.rulegen.promtests import tick_of
 from receiver.rulegen.spec import ANY_OF, RESERVED, Detector, Spec
 
+#: More evaluations than these in a unit test take a minute.
+SLOW = 2000
 #: Keys that not every band reads.
 CHOSEN = ("window", "min_samples", "season", "horizon", "bound")
 
@@ -121,11 +124,7 @@ def _names_used_twice(specs: Sequence[Spec]) -> Iterator[ConfigError]:
 
 
 def _doubts(spec: Spec) -> Iterator[ConfigError]:
-    intervals = sorted({detector.interval for detector in spec.detectors})
-    if intervals[-1] > 10 * intervals[0]:
-        far = f"intervals of one file from {format_duration(intervals[0])} to {format_duration(intervals[-1])}"
-        message = f"{far} make its unit test slow, which evaluates all rules alike; use a file each"
-        yield spec.document.error(("detectors",), message)
+    yield from _of_pace(spec)
     for index, detector in enumerate(spec.detectors):
         for key, message in (
             *_of_hold(detector),
@@ -133,6 +132,22 @@ def _doubts(spec: Spec) -> Iterator[ConfigError]:
             *_of_retention(spec, detector),
         ):
             yield spec.error(index, key, message)
+
+
+def _of_pace(spec: Spec) -> Iterator[ConfigError]:
+    """A unit test evaluates all rules of its file as often as the fastest of them needs."""
+    if any(_unknown(detector) for detector in spec.detectors):
+        return
+    tick = tick_of(spec)
+    waits = [BANDS[detector.band].warmup(detector, tick) // tick for detector in spec.detectors]
+    slowest = waits.index(max(waits))
+    alone = tick_of(replace(spec, detectors=(spec.detectors[slowest],)))
+    if waits[slowest] > SLOW and alone > tick:
+        often = (
+            f"its unit tests would be slow: they would evaluate this {waits[slowest]} times before it knows anything"
+        )
+        why = f"as they evaluate the whole file every {format_duration(tick)}, for another detector's sake"
+        yield spec.error(slowest, "name", f"{often}, {why}; put detectors of minutes and of days into a file each")
 
 
 def _of_hold(detector: Detector) -> Iterator[tuple[str, str]]:

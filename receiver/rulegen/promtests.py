@@ -221,10 +221,15 @@ class _Timeline:
             "stddev": said.stddev,
             "z_score": said.z_score,
             "score": self.band.score(self.detector, abs(said.z_score)),
-            "deviation_percent": 100 * (value - said.mean) / abs(said.mean),
+            "deviation_percent": _percent(value - said.mean, of=abs(said.mean)),
         }
-        words = {name: f"{each:.4g}" for name, each in numbers.items()}
+        words = {name: f"{each:.4g}" if math.isfinite(each) else f"{each:+}".title() for name, each in numbers.items()}
         return with_words(self.spec, self.detector, words, _labels(self.detector))
+
+
+def _percent(difference: float, *, of: float) -> float:
+    """As PromQL divides: by zero, too."""
+    return 100 * difference / of if of else math.copysign(math.inf, difference)
 
 
 def _labels(detector: Detector) -> dict[str, str]:

@@ -9,8 +9,9 @@ from receiver.rulegen.generate import load_specs
 from tests.rulegen.proof import HEAD
 
 
-def warnings(folder: Path, detector: str, *, head: str = "") -> list[str]:
-    (folder / "shop.yml").write_text(HEAD.replace("detectors:", f"{head}detectors:") + f"- {detector}\n")
+def warnings(folder: Path, *detectors: str, head: str = "") -> list[str]:
+    lines = "".join(f"- {detector}\n" for detector in detectors)
+    (folder / "shop.yml").write_text(HEAD.replace("detectors:", f"{head}detectors:") + lines)
     return [str(each).replace(f"{folder}/", "") for each in load_specs(folder).warnings]
 
 
@@ -84,3 +85,11 @@ def test_a_threshold_needs_no_window_for_samples_that_it_does_not_wait_for(tmp_p
 def test_a_for_shorter_than_the_interval_is_a_warning_that_names_both(tmp_path: Path) -> None:
     (said,) = warnings(tmp_path, "{name: a, expr: sum(x), interval: 1m, for: 5s}")
     assert "`for` is 5s, shorter than the 1m between two evaluations" in said
+
+
+def test_detectors_of_minutes_and_of_days_in_one_file_are_a_warning(tmp_path: Path) -> None:
+    fast, slow = "{name: fast, expr: sum(x), preset: high_frequency}", "{name: slow, expr: sum(y)}"
+    (said,) = warnings(tmp_path, fast, slow)
+    assert "every 10s" in said
+    assert "into a file each" in said
+    assert warnings(tmp_path, fast) == warnings(tmp_path, slow) == []

@@ -26,6 +26,7 @@ VARIETY = (
     "{name: cheap, band: zscore, expr: sum(x), preset: low_cost, only_if: y > 3, keep_firing_for: 0s, for: 0s}",
     "{name: long, band: zscore, expr: x, by: [host], window: 7d, sigma: 2.5, interval: 1m, only_if: y > 3}",
     "{name: filled, band: zscore, expr: sum(x) or vector(0), runbook_url: 'https://runbooks.example/filled'}",
+    "{name: naught, band: iqr, expr: x, by: [host], min_deviation: {absolute: 100}}",  # its usual level is 0
     "{name: second, expr: x, by: [service], interval: 1s, window: 10m, for: 5s, keep_firing_for: 1s}",
 )
 
