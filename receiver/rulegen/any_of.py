@@ -68,6 +68,13 @@ class AnyOf(Band):
             if name in self.singles:
                 yield from self.singles[name].mistakes(_part(detector, name))
 
+    def doubts(self, detector: Detector, /) -> Iterator[tuple[str, str]]:
+        for band, part in self._parts(detector):
+            yield from band.doubts(part)
+
+    def settles(self, detector: Detector, /) -> timedelta:
+        return max(band.settles(part) for band, part in self._parts(detector))
+
     def summary(self, detector: Detector) -> str:
         said = dict.fromkeys(band.summary(part).removeprefix("is ") for band, part in self._parts(detector))
         return f"is {', or '.join(said)}"
@@ -100,6 +107,9 @@ class AnyOf(Band):
         return [level] * longest if flat else max(quiets, key=len)
 
     def approach(self, detector: Detector, /, level: float, *, every: timedelta) -> list[float]:
+        # Of a band that learns, what the rise makes of it is not known: what it leaves out depends on itself.
+        if not all("bound" in band.reads(part) for band, part in self._parts(detector)):
+            return []
         return max((band.approach(part, level, every=every) for band, part in self._parts(detector)), key=len)
 
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:

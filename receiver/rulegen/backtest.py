@@ -200,6 +200,13 @@ def firing(detector: Detector, grid: Grid, first: int) -> Question:
     return Question(expr, range(max(0, first - before), grid.steps))
 
 
+def judgements(detector: Detector, grid: Grid, first: int) -> list[Question]:
+    """How often the detector said anything, from the step `first` on; the answers are to be added."""
+    return [
+        Question(_count(detector, (last - begin + 1) * grid.step), [last]) for begin, last in _pieces(first, grid.steps)
+    ]
+
+
 def pages_after(series: Series, fired: Mapping[str, Sequence[int]], grid: Grid, first: int) -> list[Page]:
     """The pages of a series, by the steps at which each severity fired."""
     start = grid.at(first)
@@ -224,10 +231,7 @@ class _Questions:
         self._every = max(1, math.ceil((grid.steps - first) / DRAWN))
         self.drawn = range(first, grid.steps, self._every)
         self._firing = firing(detector, grid, first)
-        self._judged = [
-            Question(_count(detector, (last - begin + 1) * grid.step), [last])
-            for begin, last in _pieces(first, grid.steps)
-        ]
+        self._judged = judgements(detector, grid, first)
         labels = ", ".join(("__name__", *detector.by))
         edges = f'{{__name__=~"{"|".join(_EDGES)}", {DETECTOR}="{detector.name}"}}[{format_duration(DRAWN_AGAIN)}]'
         self._band = Question(f"max by ({labels}) (last_over_time({edges}))", self.drawn)

@@ -51,6 +51,10 @@ class Band(Protocol):
         """Keys of the spec that this band cannot work with, and why."""
         yield from ()
 
+    def doubts(self, _: Detector, /) -> Iterator[tuple[str, str]]:
+        """Keys that it can work with, though not as their writer may think, and why."""
+        yield from ()
+
     def reads(self, _: Detector, /) -> frozenset[str]:
         """Of the keys that not every band reads, those that this one does."""
         return frozenset({"window", "min_samples"})
@@ -82,6 +86,10 @@ class Band(Protocol):
     def warmup(self, detector: Detector, every: timedelta) -> timedelta:
         """How long a new series with a sample as often as that is not judged, at most."""
         ...
+
+    def settles(self, _: Detector, /) -> timedelta:
+        """For how long a value that is gone still counts as the present."""
+        return timedelta()
 
     def level(self, _: Detector, /) -> float:
         """A usual level that is nothing to worry about."""

@@ -15,7 +15,10 @@ from receiver.rulegen import BANDS
 from receiver.rulegen.expressions import Labels, labels_of, parse
 from receiver.rulegen.promtests import tick_of
 from receiver.rulegen.spec import ANY_OF, RESERVED, Detector, Spec
+from receiver.rulegen.watched import judged_on
 
+#: Prometheus looks back for a sample for so long.
+SEEN = timedelta(minutes=5)
 #: More evaluations than these in a unit test take a minute.
 SLOW = 2000
 #: Keys that not every band reads.
@@ -30,9 +33,10 @@ class Findings:
 
 def check(specs: Sequence[Spec]) -> Findings:
     """Everything that is wrong with these specs, and what is merely doubtful."""
-    errors = [error for spec in specs for error in _in_spec(spec)]
-    warnings = [warning for spec in specs for warning in _doubts(spec)]
-    return Findings((*errors, *_names_used_twice(specs)), tuple(warnings))
+    errors = (*(error for spec in specs for error in _in_spec(spec)), *_names_used_twice(specs))
+    if errors:  # what is wrong cannot be doubted
+        return Findings(errors, ())
+    return Findings((), tuple(warning for spec in specs for warning in _doubts(spec)))
 
 
 def _in_spec(spec: Spec) -> Iterator[ConfigError]:
@@ -90,8 +94,10 @@ def _of_labels(spec: Spec, detector: Detector) -> Iterator[tuple[str, str]]:
             yield "by", f'"{label}" cannot stand in `by`: Amend or Prometheus writes it'
         if label in spec.labels:
             yield "by", f'"{label}" stands in `by` and in the file\'s `labels`, which would overwrite it'
-        if detector.by.count(label) > 1:
-            yield "by", f'"{label}" stands twice in `by`'
+        if label.startswith("__"):
+            yield "by", f'"{label}" cannot stand in `by`: Prometheus keeps names that begin with __ to itself'
+    for label in sorted({each for each in detector.by if detector.by.count(each) > 1}):
+        yield "by", f'"{label}" stands twice in `by`'
 
 
 def _of_times(detector: Detector) -> Iterator[tuple[str, str]]:
@@ -99,6 +105,9 @@ def _of_times(detector: Detector) -> Iterator[tuple[str, str]]:
     if not detector.interval or detector.interval % timedelta(seconds=1):
         yield "interval", f"interval is {interval}; it must be whole seconds"
         return
+    if detector.interval > SEEN:
+        seen = f"interval is {interval}, and Prometheus shows a sample for no longer than {format_duration(SEEN)}"
+        yield "interval", f"{seen}: alerts would miss what is recorded; make it at most {format_duration(SEEN)}"
     needed = 2 * detector.min_samples * detector.interval
     if "min_samples" in _read_by(detector) and detector.window < needed:
         few = f"a window of {window} with a sample every {interval} can miss min_samples after a gap"
@@ -128,6 +137,8 @@ def _doubts(spec: Spec) -> Iterator[ConfigError]:
     for index, detector in enumerate(spec.detectors):
         for key, message in (
             *_of_hold(detector),
+            *_of_only_if(detector),
+            *BANDS[detector.band].doubts(detector),
             *_of_idle_keys(spec, index, detector),
             *_of_retention(spec, detector),
         ):
@@ -136,8 +147,6 @@ def _doubts(spec: Spec) -> Iterator[ConfigError]:
 
 def _of_pace(spec: Spec) -> Iterator[ConfigError]:
     """A unit test evaluates all rules of its file as often as the fastest of them needs."""
-    if any(_unknown(detector) for detector in spec.detectors):
-        return
     tick = tick_of(spec)
     waits = [BANDS[detector.band].warmup(detector, tick) // tick for detector in spec.detectors]
     slowest = waits.index(max(waits))
@@ -156,6 +165,15 @@ def _of_hold(detector: Detector) -> Iterator[tuple[str, str]]:
         yield "for", f"`for` is {hold}, shorter than the {interval} between two evaluations: it holds nothing back"
 
 
+def _of_only_if(detector: Detector) -> Iterator[tuple[str, str]]:
+    if detector.only_if is None or not detector.by or judged_on(detector):
+        return
+    labels = labels_of(parse(detector.only_if))
+    if labels.names:
+        kept, by = ", ".join(sorted(labels.names)), ", ".join(detector.by)
+        yield "only_if", f"only_if keeps {kept}, and `by` is {by}: any series of it lets all be judged; share a label"
+
+
 def _of_idle_keys(spec: Spec, index: int, detector: Detector) -> Iterator[tuple[str, str]]:
     """Keys that stand in the detector itself and change nothing; `defaults` are for detectors of all kinds."""
     read = _read_by(detector)
@@ -168,8 +186,6 @@ def _of_idle_keys(spec: Spec, index: int, detector: Detector) -> Iterator[tuple[
 
 
 def _of_retention(spec: Spec, detector: Detector) -> Iterator[tuple[str, str]]:
-    if _unknown(detector):
-        return
     back = BANDS[detector.band].looks_back(detector)
     if back > spec.retention:
         key = "season" if "season" in _read_by(detector) and detector.season[-1] > detector.window else "window"

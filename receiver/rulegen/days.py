@@ -25,18 +25,23 @@ from receiver.conventions import (
     VALUE,
 )
 from receiver.durations import format_duration
-from receiver.rulegen.promql import SECOND, number, outermost, over, over_block, unless
+from receiver.rulegen.promql import SECOND, given, number, outermost, over, over_block, unless
 from receiver.rulegen.recorded import group_name, recorded, series
 from receiver.rulegen.rules import Group, Record
 from receiver.rulegen.spec import Detector
 
 SHORT: Final = timedelta(minutes=5)  #: a value is judged by its mean of so long: what is shorter is no anomaly
+HALF: Final = timedelta(minutes=30)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 #: For so long a fault is not known as something that has been; after it, what came is no longer new.
 BLIND: Final = timedelta(hours=6)
 #: Between two days whose hours are compared: enough of them for quantiles, few enough to be read every hour.
 STRIDE: Final = timedelta(hours=12)
+#: A day is judged with something in so many of its half hours: after a gap it would be as odd as what is left of it.
+WHOLE: Final = 46
+#: Hours that must be known before an hour, a day or a change is judged by them: a day of them.
+ENOUGH: Final = 24
 #: The latest day that is known may be so old: after a longer gap a series begins with what its usual days say.
 GAP: Final = 3 * DAY
 #: One day in ten is left out on either side before the spread of the days is measured: of twelve days, the odd one.
@@ -127,22 +132,40 @@ class Days:
     def _reach(self) -> Iterator[Record]:
         means, level = self._days(DAY_MEAN), lately(self.detector, BAND_MEAN)
         spread = f"({self._quantile(means, 1 - ODD)} - {self._quantile(means, ODD)})"
-        for metric, candidates, why in (
-            (HOUR_REACH, self._of_hours(HOUR_AWAY), "How far from the usual level the mean of an hour may get."),
+        for metric, of, candidates, why in (
+            (
+                HOUR_REACH,
+                HOUR_AWAY,
+                self._of_hours(HOUR_AWAY),
+                "How far from the usual level the mean of an hour may get.",
+            ),
             (
                 DAY_REACH,
+                DAY_MEAN,
                 {
                     "usual": f"{number(round(self.detector.sigma / NORMAL, 3))} * {spread}",
                     "latest": f"abs({self._latest(DAY_MEAN)} - {level})",
                 },
                 "How far from it the mean of a day may get.",
             ),
-            (CHANGE_REACH, self._of_hours(HOUR_CHANGE), "How far from the mean of their hour five minutes may get."),
+            (
+                CHANGE_REACH,
+                HOUR_CHANGE,
+                self._of_hours(HOUR_CHANGE),
+                "How far from the mean of their hour five minutes may get.",
+            ),
         ):
             width = f"({lately(self.detector, BAND_UPPER)} - {lately(self.detector, BAND_LOWER)}) / {WIDTH}"
             margin = outermost("max", {"width": width, "least": self._least()})
             reach = f"{outermost('max', candidates)}\n+\n{margin}"
-            yield self._hourly(metric, f"(\n{reach}\n)", why)
+            known = f"count_over_time({self._days(of)} offset {format_duration(BLIND)}) >= {ENOUGH}"
+            if metric == DAY_REACH:
+                known = given(known, self._whole())
+            yield self._hourly(metric, f"(\n{given(reach, known)}\n)", why)
+
+    def _whole(self) -> str:
+        half = over_block("avg_over_time", self.source, HALF)
+        return f"count_over_time({half}[{format_duration(DAY - SECOND)}:{format_duration(HALF)}]) >= {WHOLE}"
 
     def _of_hours(self, metric: str) -> dict[str, str]:
         hours = series(metric, self.detector)

@@ -19,12 +19,11 @@ from receiver.errors import ConfigError, ConfigErrors
 from receiver.rulegen.days import BLIND, DAY
 from receiver.rulegen.presets import NOVELTY, PRESETS, automatic
 from receiver.rulegen.proposals import Proposal
-from receiver.rulegen.spec import load_spec
+from receiver.rulegen.spec import YAML_WORDS, load_spec
 from receiver.rulegen.survey import Kind
 from receiver.rulegen.vocabulary import snake_case
 
 LONGEST_HELP: Final = 160  #: characters of what an exporter says of its metric
-YAML_WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 
 HOUR: Final = timedelta(hours=1)
 WINDOWS: Final = tuple(timedelta(hours=hours) for hours in (240, 168, 120, 72, 48, 24, 12, 6, 4, 2))

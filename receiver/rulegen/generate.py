@@ -41,10 +41,16 @@ class Difference:
 
 def load_specs(folder: Path) -> Loaded:
     """Every `*.yml` of the folder; ConfigErrors with all mistakes of all of them."""
+    if not folder.is_dir():
+        wrong = "is a file" if folder.exists() else "is not there"
+        raise ConfigError(folder, None, f"{wrong}; name a folder of specs (*.yml) with --specs")
     paths = sorted(folder.glob("*.yml"))
     if not paths:
         raise ConfigError(folder, None, "holds no spec (*.yml); write one, or name the folder with --specs")
-    specs, errors = [], []
+    specs: list[Spec] = []
+    errors = [
+        ConfigError(path, None, "would be left out; rename it to end in .yml") for path in sorted(folder.glob("*.yaml"))
+    ]
     for path in paths:
         try:
             specs.append(load_spec(path))

@@ -26,7 +26,7 @@ from receiver.conventions import (
 )
 from receiver.durations import format_duration
 from receiver.rulegen.band import Band, Numbers
-from receiver.rulegen.days import BLIND, DAY, HOUR, Days, lately
+from receiver.rulegen.days import BLIND, DAY, HOUR, SHORT, Days, lately
 from receiver.rulegen.past_days import PastDays
 from receiver.rulegen.promql import either, given, number, outermost
 from receiver.rulegen.recorded import group_name, recorded, series
@@ -57,6 +57,10 @@ class Novelty(Band):
         return detector.window + BLIND + DAY
 
     def mistakes(self, detector: Detector, /) -> Iterator[tuple[str, str]]:
+        if detector.interval and 2 * detector.min_samples * detector.interval > DAY:
+            few = f"min_samples are {detector.min_samples} of one day, and with a sample every"
+            few += f" {format_duration(detector.interval)} a gap leaves fewer"
+            yield "min_samples", f"{few}; make it at most {DAY // (2 * detector.interval)}, or `interval` shorter"
         if detector.window < 2 * DAY:
             short = f"novelty compares days, of which a window of {format_duration(detector.window)} holds too few"
             yield "window", f"{short}; make it at least 2d, or take the band zscore"
@@ -65,6 +69,14 @@ class Novelty(Band):
                 f"`for` is {format_duration(detector.hold)}, and what lasts for {format_duration(BLIND)} is new no more"
             )
             yield "for", f"{late}; make it at most {format_duration(BLIND / 2)}"
+
+    def doubts(self, detector: Detector, /) -> Iterator[tuple[str, str]]:
+        for severity, distance in detector.severity.items():
+            if distance < detector.sigma:
+                inside = (
+                    f"{severity} begins at {distance:g}, inside of the band, which ends at sigma {detector.sigma:g}"
+                )
+                yield "severity", f"{inside}: what every day reaches can alert; begin at sigma or above"
 
     def summary(self, detector: Detector) -> str:
         side = {"above": "higher than", "below": "lower than", "both": "further out than"}[detector.direction]
@@ -78,6 +90,9 @@ class Novelty(Band):
 
     def warmup(self, detector: Detector, every: timedelta) -> timedelta:
         return DAY + (detector.min_samples + 1) * every
+
+    def settles(self, _: Detector, /) -> timedelta:
+        return SHORT
 
     def numbers(self, detector: Detector, values: Sequence[float], *, every: timedelta) -> Numbers:
         past = PastDays(detector, values, every)
@@ -150,12 +165,13 @@ def _zscore_record(detector: Detector) -> Record:
 def _distances(detector: Detector, days: Days) -> Iterator[tuple[str, str]]:
     sigma, side, mean = number(detector.sigma), _side(detector, days), lately(detector, BAND_MEAN)
     hour_reach, day_reach, change_reach = (lately(detector, each) for each in (HOUR_REACH, DAY_REACH, CHANGE_REACH))
-    value = f"abs({days.short} - {mean})"
+    value, day = f"abs({days.short} - {mean})", lately(detector, DAY_MEAN)
     looks = {"five minutes": value, "hour": f"{side} * ({days.hour} - {mean})"}
     yield "value", f"{value} / {series(BAND_STDDEV, detector)}"
-    yield "hour", f"{sigma} * {outermost('min', looks)} / {hour_reach}"
-    looks["day"] = f"{side} * ({lately(detector, DAY_MEAN)} - {mean})"
-    yield "day", f"{sigma} * {outermost('min', looks)} / {day_reach}"
+    # After a gap an hour is as long as what came since.
+    yield "hour", given(f"{sigma} * {outermost('min', looks)} / {hour_reach}", days.hour_ago)
+    looks["day"] = f"{side} * ({day} - {mean})"
+    yield "day", given(f"{sigma} * {outermost('min', looks)} / {day_reach}", day)
     # The way home from a fault is a change as well, but not from what was an hour ago.
     change = f"{sigma} * {side} * ({days.short} - {days.hour}) / {change_reach}"
     yield "change", given(change, f"abs({days.short} - {days.hour_ago}) > {change_reach}")

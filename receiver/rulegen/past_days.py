@@ -1,6 +1,6 @@
 """What the rules of days.py make of a list of values, for the numbers that a generated unit test expects.
 
-novelty.py calls it. A test's history is shorter than any window, so every day of it counts.
+novelty.py calls it.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,9 @@ class PastDays:
         fives = _Series([_mean(each) for each in shorts], SHORT)
         hourly = ceil(HOUR / every) * every
         begin = late * every
-        known = [begin + each * hourly for each in range(floor((self._now - BLIND - begin) / hourly) + 1)]
+        until = self._now - BLIND - (every if detector.part else timedelta())  # a part is judged before its memory is
+        hours = (begin + each * hourly for each in range(floor((until - begin) / hourly) + 1))
+        known = [time for time in hours if time >= until - detector.window]
         self._means = [fmean(learned.block(DAY, until=time)) for time in known]
         days = [fives.block(DAY, until=time - late * SECOND) for time in known]
         self._highest, self._lowest = [max(day) for day in days], [min(day) for day in days]

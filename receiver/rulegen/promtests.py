@@ -88,11 +88,15 @@ def test_file(spec: Spec, groups: Iterable[Group], header: Iterable[str]) -> str
 
 def _cannot_be_fed(detector: Detector) -> bool:
     """Its value rule speaks without any metric, under the very labels that a test would feed."""
-    return not detector.by and speaks_alone(parse(detector.expr))
+    asked = [detector.only_if] if detector.only_if is not None else []
+    if not detector.by:
+        asked.append(detector.expr)
+    return any(speaks_alone(parse(each)) for each in asked)
 
 
 def _excuse(detector: Detector) -> str:
-    return f"# {detector.name} has no test: its expr gives a sample even without metrics, and cannot be fed another."
+    alone = "its expr or only_if gives a sample even without metrics, and cannot be fed another"
+    return f"# {detector.name} has no test: {alone}."
 
 
 def tick_of(spec: Spec) -> timedelta:
@@ -139,7 +143,8 @@ class _Timeline:
     def spike(self) -> _Case:
         start = len(self.quiet)
         firing = start + self.hold
-        after = firing + 2 + math.ceil(self.detector.keep_firing_for / self.tick)
+        lingers = self.band.settles(self.detector) + self.detector.keep_firing_for
+        after = firing + 2 + math.ceil(lingers / self.tick)
         pending = [_Check(at=firing - 1, exists=ZSCORE)] if self.hold else []
         return self._case(
             values=[*self.quiet, *[self.high] * (self.hold + 1), *[self.level] * (after - firing)],

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from receiver.conventions import ALERTNAME, BAND, DETECTOR, SERVICE, SEVERITY
 from receiver.documents import Document, Place, load, parse
@@ -25,6 +25,7 @@ ANY_OF: Final = "any_of"
 
 SNAKE_CASE: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+YAML_WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))  #: no text in YAML
 RESERVED: Final = (ALERTNAME, BAND, DETECTOR, SEVERITY, SERVICE, "__name__", "le")
 
 
@@ -35,14 +36,20 @@ def _snake_case(value: object) -> object:
 
 
 def _alert_name(value: object) -> object:
-    if isinstance(value, str) and not LABEL_NAME.fullmatch(value):
+    if isinstance(value, str) and (not LABEL_NAME.fullmatch(value) or value.lower() in YAML_WORDS):
         raise ValueError(f'"{value}" is no alert name; write for example LatencyAnomaly')
     return value
 
 
+def _no_template(value: object) -> object:
+    if isinstance(value, str) and "{{" in value:
+        raise ValueError("templates ({{ … }}) are not taken here: alerts already carry their labels and numbers")
+    return value
+
+
 def _label_name(value: object) -> object:
-    if isinstance(value, str) and not LABEL_NAME.fullmatch(value):
-        raise ValueError(f'"{value}" is not a label name; letters, digits and _ make one')
+    if isinstance(value, str) and (not LABEL_NAME.fullmatch(value) or value.lower() in YAML_WORDS):
+        raise ValueError(f'"{value}" is not a label name; letters, digits and _ make one that YAML reads as text')
     return value
 
 
@@ -58,6 +65,8 @@ def _share(value: object) -> object:
         return float(match[1]) / 100
     if isinstance(value, str):
         raise ValueError(f'"{value}" is not a share; write for example 10% or 0.1')
+    if isinstance(value, int | float) and value > 1:
+        raise ValueError(f"{value:g} as a share is {100 * value:g}%; write that, or {value:g}% if you mean it")
     return value
 
 
@@ -72,11 +81,19 @@ def _any_of(value: object) -> object:
 
 LabelName = Annotated[str, BeforeValidator(_label_name)]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0)]
+Text = Annotated[str, BeforeValidator(_no_template)]
 Positive = Annotated[float, Field(gt=0)]
 
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("has no value; give it one, or take the key out")
+        return value
 
 
 class MinDeviation(_Shape):
@@ -109,7 +126,7 @@ class Knobs(_Shape):
     band: Annotated[tuple[str, ...] | None, BeforeValidator(_any_of), Field(min_length=1)] = None
     interval: Duration | None = None
     by: tuple[LabelName, ...] | None = None
-    unit: str | None = None
+    unit: Text | None = None
     window: Duration | None = None
     season: Annotated[tuple[Duration, ...] | None, Field(min_length=1)] = None
     horizon: Duration | None = None
@@ -123,8 +140,8 @@ class Knobs(_Shape):
     keep_firing_for: Duration | None = None
     severity: Tiers | None = None
     alert: Annotated[str, BeforeValidator(_alert_name)] | None = None
-    runbook_url: str | None = None
-    description: str | None = None
+    runbook_url: Text | None = None
+    description: Text | None = None
 
 
 class Defaults(Knobs):
@@ -139,8 +156,8 @@ class DetectorShape(Knobs):
 
 class SpecShape(_Shape):
     version: Literal["amend/v1"]
-    service: str
-    labels: dict[Annotated[str, BeforeValidator(_own_label_name)], str] = Field(default_factory=dict)
+    service: Text
+    labels: dict[Annotated[str, BeforeValidator(_own_label_name)], Text] = Field(default_factory=dict)
     grafana_url: str = ""
     retention: Duration = timedelta(days=15)
     defaults: Defaults = Defaults()
@@ -199,8 +216,10 @@ class Spec:
 
     @property
     def source(self) -> str:
-        """Where it stands, in the words of every generated file: its name and two folders, alike on all machines."""
-        return "/".join((*self.path.absolute().parts[-3:-1], self.path.name))
+        """Where it stands, in the words of every generated file, alike on all machines: the path as it was given, or
+        its name and two folders where that begins at a root."""
+        parts = self.path.parts
+        return "/".join(parts[-3:] if self.path.is_absolute() or ".." in parts else parts)
 
     def error(self, index: int, key: str, message: str) -> ConfigError:
         """A mistake in one detector's key, or in the default that it took."""

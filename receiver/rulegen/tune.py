@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from receiver.conventions import SEVERITY
-from receiver.rulegen.backtest import Wanted, firing, member_of, pages_after
+from receiver.rulegen.backtest import Wanted, firing, judgements, member_of, pages_after
 from receiver.rulegen.history import Past
 from receiver.rulegen.pages import WEEK
 from receiver.rulegen.replay import Member, Replay
@@ -41,6 +41,7 @@ class Try:
     pages: int
     ladder: Mapping[float, int]  #: by greater factors, the pages that there might be
     span: timedelta
+    judged: int  #: steps of all series at which anything was said
 
     @property
     def a_week(self) -> float:
@@ -82,7 +83,12 @@ class Proposal:
 
     @property
     def reached(self) -> bool:
-        return _near(self.best, self.wanted)
+        return bool(self.now.judged) and _near(self.best, self.wanted)
+
+    @property
+    def bounded(self) -> bool:
+        """A narrower band was seen to page more often than wanted."""
+        return any(each.a_week > self.wanted for each in self.tries)
 
     @property
     def _tells_distances(self) -> bool:
@@ -108,7 +114,7 @@ def tune(
     factor: float | None = 1.0
     while factor is not None and len(tries) < TRIES:
         tries.append(history.replayed(factor, on_progress=_part(on_progress, len(tries))))
-        factor = _next(tries, pages_per_week)
+        factor = _next(tries, pages_per_week) if tries[0].judged else None
     on_progress(1.0)
     best = min(tries, key=lambda each: (not _near(each, pages_per_week), abs(each.a_week - pages_per_week)))
     return Proposal(
@@ -145,30 +151,38 @@ class _History:
         detector = scaled(self.past.detector, factor)
         rungs = {f"rung_{number}": RATIO**number for number in range(1, RUNGS + 1)}
         distances = {name: detector.severity[self.severity] * ratio for name, ratio in rungs.items()}
-        pages = self._count(replace(detector, severity={**detector.severity, **distances}), on_progress)
+        pages, judged = self._count(replace(detector, severity={**detector.severity, **distances}), on_progress)
         span = self.past.grid.step * (self.past.grid.steps - self.wanted.first_step(self.past.grid))
         ladder = {factor * ratio: pages[name] for name, ratio in rungs.items()}
-        return Try(detector=detector, factor=factor, pages=pages[self.severity], ladder=ladder, span=span)
+        return Try(
+            detector=detector, factor=factor, pages=pages[self.severity], ladder=ladder, span=span, judged=judged
+        )
 
-    def _count(self, detector: Detector, on_progress: Callable[[float], None]) -> Counter[str]:
-        """Pages by severity."""
+    def _count(self, detector: Detector, on_progress: Callable[[float], None]) -> tuple[Counter[str], int]:
+        """Pages by severity, and how often anything was said."""
         series, grid = self.past.series, self.past.grid
         first = self.wanted.first_step(grid)
+        alerts = firing(detector, grid, first)
         replay = Replay(
             spec=self.spec,
             detectors=[detector],
             grid=grid,
-            questions=[firing(detector, grid, first)],
+            questions=[alerts, *judgements(detector, grid, first)],
             promtool=self.wanted.promtool,
         )
         fired: list[dict[str, list[int]]] = [{} for _ in series]
+        judged = 0
         for answer in replay.play(len(series), partial(_member, self.past), on_progress=on_progress):
-            fired[answer.member].setdefault(answer.labels[SEVERITY], []).append(answer.step)
-        return Counter(
+            if answer.expr == alerts.expr:
+                fired[answer.member].setdefault(answer.labels[SEVERITY], []).append(answer.step)
+            else:
+                judged += round(answer.value)
+        pages = (
             page.severity
             for each, steps in zip(series, fired, strict=True)
             for page in pages_after(each, steps, grid, first)
         )
+        return Counter(pages), judged
 
 
 def _member(past: Past, number: int) -> Member:
@@ -192,9 +206,9 @@ def _next(tries: Sequence[Try], wanted: float) -> float | None:
     limit = wide.factor if wide else WIDEST * RATIO
     if limit / narrow.factor < RATIO:
         return None
-    guess = next((factor for factor, pages in narrow.ladder.items() if pages * (WEEK / narrow.span) <= wanted), None)
-    if guess is not None and guess < limit:
-        return guess
+    between = {factor: pages * (WEEK / narrow.span) for factor, pages in narrow.ladder.items() if factor < limit}
+    if between:
+        return min(between, key=lambda factor: abs(between[factor] - wanted))
     return narrow.factor * math.pow(limit / narrow.factor, _share(narrow, wide, wanted))
 
 

@@ -29,6 +29,16 @@ def refused(folder: Path, detector: str) -> str:
         ("{name: a, expr: sum(x), by: [pod]}", 'shop.yml:4: a: the label "pod" in `by` does not survive expr'),
         ("{name: a, expr: sum(x) +}", "shop.yml:4: a: expr is not PromQL that can be watched"),
         ("{name: a, expr: sum(x)}\n- {name: a, expr: sum(y)}", "shop.yml:5: a: the name is taken by shop.yml:4"),
+        ("{name: a, expr: sum(x), band: forecast, direction: above}", "shop.yml:4: a: `bound` is missing"),
+        ("{name: a, expr: sum(x), interval: 0s}", "it must be whole seconds"),
+        ("{name: a, expr: sum(x), interval: 6m}", "make it at most 5m"),
+        ("{name: a, expr: sum(x), min_samples: 5000}", "min_samples are 5000 of one day"),
+        ("{name: a, expr: sum(x), window: }", "shop.yml:4: window: has no value"),
+        ("{name: a, expr: sum(x), alert: null}", "shop.yml:4: alert: has no value"),
+        ("{name: a, expr: sum(x), alert: 'Null'}", '"Null" is no alert name'),
+        ("{name: a, expr: sum(x), unit: '{{ 1 }}'}", "unit: templates"),
+        ("{name: a, expr: sum(x), min_deviation: {relative: 10}}", "10 as a share is 1000%; write that, or 10%"),
+        ("{name: a, expr: 'sum by (__a) (x)', by: [__a]}", "Prometheus keeps names that begin with __ to itself"),
     ],
 )
 def test_what_cannot_work_is_an_error_with_its_line(tmp_path: Path, detector: str, said: str) -> None:
@@ -93,3 +103,22 @@ def test_detectors_of_minutes_and_of_days_in_one_file_are_a_warning(tmp_path: Pa
     assert "every 10s" in said
     assert "into a file each" in said
     assert warnings(tmp_path, fast) == warnings(tmp_path, slow) == []
+
+
+def test_a_tier_inside_of_the_usual_days_is_a_warning(tmp_path: Path) -> None:
+    (said,) = warnings(tmp_path, "{name: a, expr: sum(x), severity: {medium: 2.5, high: 3}}")
+    assert "medium begins at 2.5, inside of the band, which ends at sigma 3" in said
+    assert warnings(tmp_path, "{name: a, expr: sum(x), band: zscore, severity: {medium: 2.5, high: 3}}") == []
+
+
+def test_an_only_if_that_shares_no_label_is_a_warning(tmp_path: Path) -> None:
+    shared = "{name: a, expr: 'sum by (job) (x)', by: [job], only_if: 'sum by (pod) (y) > 1'}"
+    (said,) = warnings(tmp_path, shared)
+    assert "only_if keeps pod, and `by` is job" in said
+    assert warnings(tmp_path, shared.replace("by (pod)", "by (job)")) == []
+    assert warnings(tmp_path, shared.replace("by (pod) ", "")) == [], "one switch for all is meant"
+
+
+def test_a_spec_that_would_be_left_out_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("")
+    assert "rename it to end in .yml" in refused(tmp_path, "{name: a, expr: sum(x)}")

@@ -161,6 +161,32 @@ def test_a_gap_is_neither_zero_nor_forgotten_over(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("begin", "length"), [(12, 20), (0, 10), (10, 4), (9, 25)])
+def test_what_a_gap_leaves_of_a_day_is_not_judged_as_a_day(tmp_path: Path, begin: int, length: int) -> None:
+    """Hours: a series that is back in its peak has known no other hour of that day."""
+    usual, first, back = days(9), 5 * DAY + 2 * begin, 5 * DAY + 2 * (begin + length)
+    prove(
+        tmp_path,
+        DETECTOR,
+        history={load(): chain(usual[:first], ["stale"], repeat("_", 2 * length - 1), usual[back:])},
+        every="30m",
+        holds={at(5, begin + length): ["amend:zscore"]},
+        fails={f"{30 * half}m": ["ALERTS"] for half in range(back, 7 * DAY)},
+    )
+
+
+@pytest.mark.parametrize("begin", [0, 9, 16, 20])
+def test_a_new_series_may_have_its_peak_at_any_hour(tmp_path: Path, begin: int) -> None:
+    prove(
+        tmp_path,
+        DETECTOR,
+        history={load(): days(6)[2 * begin :]},
+        every="30m",
+        holds={at(2): ["amend:zscore"]},
+        fails={f"{30 * half}m": ["ALERTS"] for half in range(4 * DAY)},
+    )
+
+
 def test_what_only_if_leaves_out_is_neither_judged_nor_learned(tmp_path: Path) -> None:
     detector = DETECTOR.replace("}", ", only_if: requests > 1}")
     night: Iterable[float] = chain(days(5), repeat(900, 16), days(1), [400, 400])

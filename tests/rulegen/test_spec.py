@@ -133,15 +133,6 @@ def test_a_for_shorter_than_the_interval_is_a_warning(tmp_path: Path) -> None:
     assert "shop.yml:4: a: `for` is 5s, shorter than the 1m between two evaluations" in str(warning)
 
 
-def test_intervals_too_far_apart_in_one_file_are_a_warning(tmp_path: Path) -> None:
-    (tmp_path / "shop.yml").write_text(
-        "version: amend/v1\nservice: shop\ndetectors:\n- {name: a, expr: sum(x)}\n"
-        "- {name: b, expr: sum(x), interval: 1s, window: 10m, for: 5s}\n"
-    )
-    (warning,) = load_specs(tmp_path).warnings
-    assert "shop.yml:3: intervals of one file from 1s to 30s" in str(warning)
-
-
 def test_name_expr_and_by_are_enough(tmp_path: Path) -> None:
     (detector,) = read(tmp_path, GOOD)
     preset = PRESETS["balanced"]

@@ -59,6 +59,8 @@ def generate(
         typer.echo(f"warning: {warning}", err=True)
     files = render(loaded.specs, rules=out, dashboards=boards, lay_out=lay_out)
     difference = compare(files) if check else write(files)
+    if not difference.stale and not difference.orphaned:
+        typer.echo(f"{len(files)} files are up to date")
     for path in difference.stale:
         typer.echo(f"{path}: {'stale' if check else 'written'}")
     for path in difference.orphaned:

@@ -161,7 +161,8 @@ def _tell(out: Path, proposals: Sequence["Proposal"], left_out: Sequence["LeftOu
         return
     detectors = "1 detector" if len(proposals) == 1 else f"{len(proposals)} detectors"
     say(f"{out}: written: {detectors} of {sum(each.series for each in proposals):,} series")
-    say("Read it, keep what you would get up for, then run `amend rules generate` and `amend rules test`.")
+    specs = "" if out.parent == SPECS else f" --specs {out.parent}"
+    say(f"Read it, keep what you would get up for, then run `amend rules generate{specs}` and `amend rules test`.")
 
 
 def _by_reason(left_out: Sequence["LeftOut"]) -> dict[str, list[str]]:

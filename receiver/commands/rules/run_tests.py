@@ -6,16 +6,25 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from receiver.commands.options import examples
 from receiver.commands.rules.options import OUT, Out, Promtool
+from receiver.documents import did_you_mean
 
-EXAMPLES = examples("amend rules test", "amend rules test --promtool /opt/prometheus/promtool")
+EXAMPLES = examples("amend rules test", "amend rules test http", "amend rules test --promtool /opt/prometheus/promtool")
 
 
-def run_tests(*, out: Out = OUT, promtool: Promtool = "promtool") -> None:
+def run_tests(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Of specs, as in http; all, if none is named.")
+    ] = None,
+    *,
+    out: Out = OUT,
+    promtool: Promtool = "promtool",
+) -> None:
     """Check the generated rules with promtool, then run their unit tests. Objects and mixins are unwrapped for it."""
     found = shutil.which(promtool)
     if found is None:
@@ -26,9 +35,15 @@ def run_tests(*, out: Out = OUT, promtool: Promtool = "promtool") -> None:
         )
         raise typer.Exit(2)
     with _plain(out) as folder:
-        rules = sorted(str(path) for path in folder.glob("*.rules.yml"))
-        tests = sorted(str(path) for path in folder.glob("*.test.yml"))
-        if not rules or not tests:
+        found_names = sorted(path.name.removesuffix(".test.yml") for path in folder.glob("*.test.yml"))
+        for name in names or ():
+            if name not in found_names:
+                told = did_you_mean(name, found_names) or f"; there are {', '.join(found_names)}"
+                raise typer.BadParameter(f'no unit test is of "{name}"{told}', param_hint="NAME")
+        rules, tests = (
+            [str(folder / f"{name}.{kind}.yml") for name in names or found_names] for kind in ("rules", "test")
+        )
+        if not tests:
             typer.echo(f"{out}: holds no generated rules; run `amend rules generate` first", err=True)
             raise typer.Exit(2)
         checked = subprocess.run([found, "check", "rules", "--lint=all", "--lint-fatal", *rules], check=False)

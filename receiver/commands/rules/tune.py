@@ -176,15 +176,25 @@ def _row(proposal: "Proposal") -> tuple[object, ...]:
         best.detector.name,
         proposal.severity,
         f"{proposal.now.detector.sigma:g}",
-        f"{proposal.now.a_week:.1f}",
-        f"{proposal.wanted:g}",
-        f"{best.detector.sigma:g}" if proposal.changes else "as it is",
-        f"{best.a_week:.1f}",
-        f"{low:.1f} to {high:.1f}",
+        *(
+            (
+                f"{proposal.now.a_week:.1f}",
+                f"{proposal.wanted:g}",
+                f"{best.detector.sigma:g}" if proposal.changes else "as it is",
+                f"{best.a_week:.1f}",
+                f"{low:.1f} to {high:.1f}",
+            )
+            if proposal.now.judged
+            else ("?", f"{proposal.wanted:g}", "?", "?", "?")
+        ),
     )
 
 
 def _advice(proposal: "Proposal") -> str:
+    if not proposal.now.judged:
+        return "nothing was judged: its history is too short for its window; ask again when there is more of it"
+    if proposal.best.a_week < proposal.wanted and proposal.bounded:
+        return "a band between the two that were tried may do; a longer time (--since) tells more"
     if proposal.best.a_week > proposal.wanted:
         return "a wider band alone does not do it; try a longer `for`, a larger `min_deviation`, or `only_if`"
     return "a narrower band does not page more often; there may be nothing to page for"
