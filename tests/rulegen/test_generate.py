@@ -54,7 +54,7 @@ def test_what_is_committed_passes_its_own_tests(name: str) -> None:
     promtool("test", "rules", RULES / name)
 
 
-@pytest.mark.parametrize("detector", (*VARIETY, *OF_DAYS))
+@pytest.mark.parametrize("detector", [*VARIETY, *OF_DAYS])
 def test_every_kind_of_detector_passes_its_own_test(tmp_path: Path, detector: str) -> None:
     out = generated(tmp_path, detector)
     promtool("check", "rules", "--lint=all", "--lint-fatal", out / "shop.rules.yml")
