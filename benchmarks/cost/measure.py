@@ -132,7 +132,8 @@ def _cost(rule_set: RuleSet, workload: Workload, watch: _Watch, *, samples: floa
     medians, intervals = watch.medians, rule_set.intervals
     often = min(intervals.values(), default=watch.pace.every)
     thousands = workload.series / 1000
-    recorded = sum(watch.prometheus.value(f"count({each})") or 0 for each in rule_set.selectors)
+    # Some record once an hour.
+    recorded = sum(watch.prometheus.value(f"count(last_over_time({each}[2h]))") or 0 for each in rule_set.selectors)
     return Cost(
         rules=rule_set.name,
         workload=str(workload),
