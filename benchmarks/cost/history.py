@@ -89,8 +89,10 @@ def _play(rule_set: RuleSet, patterns: Sequence[int], metrics: Collection[str], 
         )
         for pattern in patterns
     ]
+    # What is recorded once an hour is there at any time of it: else chance decides which of it a Track meets.
+    recorded = f'last_over_time({{__name__=~"{"|".join(metrics)}"}}[59m59s])'
     try:
-        return ask(rule_set.rules, inputs, f'{{__name__=~"{"|".join(metrics)}"}}', every=COARSE, since=warm)
+        return ask(rule_set.rules, inputs, recorded, every=COARSE, since=warm)
     except TooManySamples:
         if len(patterns) == 1:
             raise

@@ -105,9 +105,6 @@ def _of_times(detector: Detector) -> Iterator[tuple[str, str]]:
     if not detector.interval or detector.interval % timedelta(seconds=1):
         yield "interval", f"interval is {interval}; it must be whole seconds"
         return
-    if detector.interval > SEEN:
-        seen = f"interval is {interval}, and Prometheus shows a sample for no longer than {format_duration(SEEN)}"
-        yield "interval", f"{seen}: alerts would miss what is recorded; make it at most {format_duration(SEEN)}"
     needed = 2 * detector.min_samples * detector.interval
     if "min_samples" in _read_by(detector) and detector.window < needed:
         few = f"a window of {window} with a sample every {interval} can miss min_samples after a gap"
@@ -137,6 +134,7 @@ def _doubts(spec: Spec) -> Iterator[ConfigError]:
     for index, detector in enumerate(spec.detectors):
         for key, message in (
             *_of_hold(detector),
+            *_of_interval(detector),
             *_of_only_if(detector),
             *BANDS[detector.band].doubts(detector),
             *_of_idle_keys(spec, index, detector),
@@ -163,6 +161,13 @@ def _of_hold(detector: Detector) -> Iterator[tuple[str, str]]:
     if detector.hold and detector.hold < detector.interval:
         hold, interval = format_duration(detector.hold), format_duration(detector.interval)
         yield "for", f"`for` is {hold}, shorter than the {interval} between two evaluations: it holds nothing back"
+
+
+def _of_interval(detector: Detector) -> Iterator[tuple[str, str]]:
+    if detector.interval > SEEN:
+        seen = f"interval is {format_duration(detector.interval)}, and Prometheus shows a sample for no longer than"
+        seen += f" {format_duration(SEEN)}"
+        yield "interval", f"{seen}: alerts would miss what is recorded; make it at most {format_duration(SEEN)}"
 
 
 def _of_only_if(detector: Detector) -> Iterator[tuple[str, str]]:

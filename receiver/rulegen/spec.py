@@ -156,7 +156,7 @@ class DetectorShape(Knobs):
 
 class SpecShape(_Shape):
     version: Literal["amend/v1"]
-    service: Text
+    service: str
     labels: dict[Annotated[str, BeforeValidator(_own_label_name)], Text] = Field(default_factory=dict)
     grafana_url: str = ""
     retention: Duration = timedelta(days=15)

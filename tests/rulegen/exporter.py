@@ -63,7 +63,7 @@ class Shop(Exporter):
             counter.labels(**where).inc(tick)
         self._timeouts.labels(**where)
         self._asleep.labels(**where)
-        self._queue.labels(**where, queue="mails").set(tick % 5)
+        self._queue.labels(**where, queue="mails").set(tick % 7)  # no part of a second, at five ticks in each
         self._free.labels(**where, mountpoint="/").set(1e9 - tick)
         self._memory.labels(**where).set(1e8 + tick % 3)
         self._switch.labels(**where).set(tick % 2)

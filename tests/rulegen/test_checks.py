@@ -31,7 +31,6 @@ def refused(folder: Path, detector: str) -> str:
         ("{name: a, expr: sum(x)}\n- {name: a, expr: sum(y)}", "shop.yml:5: a: the name is taken by shop.yml:4"),
         ("{name: a, expr: sum(x), band: forecast, direction: above}", "shop.yml:4: a: `bound` is missing"),
         ("{name: a, expr: sum(x), interval: 0s}", "it must be whole seconds"),
-        ("{name: a, expr: sum(x), interval: 6m}", "make it at most 5m"),
         ("{name: a, expr: sum(x), min_samples: 5000}", "min_samples are 5000 of one day"),
         ("{name: a, expr: sum(x), window: }", "shop.yml:4: window: has no value"),
         ("{name: a, expr: sum(x), alert: null}", "shop.yml:4: alert: has no value"),
@@ -103,6 +102,11 @@ def test_detectors_of_minutes_and_of_days_in_one_file_are_a_warning(tmp_path: Pa
     assert "every 10s" in said
     assert "into a file each" in said
     assert warnings(tmp_path, fast) == warnings(tmp_path, slow) == []
+
+
+def test_an_interval_longer_than_prometheus_shows_a_sample_is_a_warning(tmp_path: Path) -> None:
+    (said,) = warnings(tmp_path, "{name: a, expr: sum(x), band: zscore, interval: 6m, for: 10m, min_samples: 60}")
+    assert "Prometheus shows a sample for no longer than 5m" in said
 
 
 def test_a_tier_inside_of_the_usual_days_is_a_warning(tmp_path: Path) -> None:

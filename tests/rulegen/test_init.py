@@ -75,7 +75,7 @@ class _Moving:
 
 
 def _scraped(prometheus: Prometheus) -> bool:
-    moving = ("jobs_total", "Odd__Name", "queue_size", "wait_seconds_count", "balance", "logins_total")
+    moving = ("jobs_total", "Odd__Name", "queue_size", "queue_length", "wait_seconds_count", "balance", "logins_total")
     return all(prometheus.query(f"changes({each}[1m]) > 2") for each in moving) and bool(
         prometheus.query("count_over_time(cart_seconds[1m]) > 2")
     )
@@ -282,7 +282,7 @@ def test_people_see_each_choice_and_each_reason(prometheus: Prometheus, tmp_path
     assert lines[lines.index("a moment in time, not a level:") + 1] == (
         "  boot_time_seconds, last_backup_timestamp_seconds"
     )
-    assert "then run `amend rules generate` and `amend rules test`" in lines[-1]
+    assert "then run `amend rules generate --specs " in lines[-1]
 
 
 # ── what goes wrong ──

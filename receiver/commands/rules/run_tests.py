@@ -12,7 +12,6 @@ import typer
 
 from receiver.commands.options import examples
 from receiver.commands.rules.options import OUT, Out, Promtool
-from receiver.documents import did_you_mean
 
 EXAMPLES = examples("amend rules test", "amend rules test http", "amend rules test --promtool /opt/prometheus/promtool")
 
@@ -26,6 +25,8 @@ def run_tests(
     promtool: Promtool = "promtool",
 ) -> None:
     """Check the generated rules with promtool, then run their unit tests. Objects and mixins are unwrapped for it."""
+    from receiver.documents import did_you_mean
+
     found = shutil.which(promtool)
     if found is None:
         typer.echo(
