@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ class ProcessEngine(Process):
         )
 
     def ready(self) -> bool:
-        return self.socket.exists()
+        with socket.socket(socket.AF_UNIX) as client:  # its file is there before it listens
+            return client.connect_ex(str(self.socket)) == 0
 
     def connect(self) -> docker.DockerClient:
         return docker.DockerClient(base_url=f"unix://{self.socket}", version="auto", timeout=60)

@@ -61,11 +61,10 @@ class Loop:
         return f"http://127.0.0.1:{self.environment[f'{service.upper()}_PORT']}"
 
     def started(self, service: str) -> str:
-        """When the service's container was last started."""
+        """When the service's container was last started, which may be stopping right now."""
         (container,) = self.engine.client.containers.list(
             all=True, filters={"label": f"com.docker.compose.service={service}"}
         )
-        assert container.status == "running", container.logs().decode()
         return str(container.attrs["State"]["StartedAt"])
 
     def counted(self, metric: str) -> bool:
@@ -125,6 +124,7 @@ def test_a_leak_is_seen_answered_by_a_restart_and_verified(loop: Loop) -> None:
     httpx.post(f"{loop.url('shop')}/faults", json={"leak": 20}, timeout=60, trust_env=False).raise_for_status()
 
     until(lambda: loop.started("shop") > before, why="the shop is restarted", every=0.5)
+    until(lambda: answers(f"{loop.url('shop')}/health"), why="the shop is up again")
     fixed = 'amend_runs_total{outcome="fixed",playbook="restart-leaking-shop"} 1.0'
     until(lambda: loop.counted(fixed), why="the run is fixed", every=0.5)
     assert "serving" in loop.compose("logs", "amend")
