@@ -282,7 +282,7 @@ def test_people_see_each_choice_and_each_reason(prometheus: Prometheus, tmp_path
     assert lines[lines.index("a moment in time, not a level:") + 1] == (
         "  boot_time_seconds, last_backup_timestamp_seconds"
     )
-    assert "then run `amend rules generate --specs " in lines[-1]
+    assert f"then run `amend rules generate --specs {tmp_path / 'specs'}` and `amend rules test`" in lines[-1]
 
 
 # ── what goes wrong ──

@@ -42,9 +42,10 @@ def run_tests(
                 told = did_you_mean(name, found_names) or f"; there are {', '.join(found_names)}"
                 raise typer.BadParameter(f'no unit test is of "{name}"{told}', param_hint="NAME")
         rules, tests = (
-            [str(folder / f"{name}.{kind}.yml") for name in names or found_names] for kind in ("rules", "test")
+            sorted(str(path) for name in names or ["*"] for path in folder.glob(f"{name}.{kind}.yml"))
+            for kind in ("rules", "test")
         )
-        if not tests:
+        if not rules or not tests:
             typer.echo(f"{out}: holds no generated rules; run `amend rules generate` first", err=True)
             raise typer.Exit(2)
         checked = subprocess.run([found, "check", "rules", "--lint=all", "--lint-fatal", *rules], check=False)
