@@ -91,28 +91,25 @@ class Days:
     # ── what is remembered ──
 
     def _past(self) -> Iterator[Record]:
-        def each_five_minutes(function: str, expression: str, of: timedelta) -> str:
-            return f"{function}({expression}[{format_duration(of - SECOND)}:{format_duration(SHORT)}])"
-
         away = f"abs({self.hour} - {lately(self.detector, BAND_MEAN)})"
         change = f"abs({self.short} - {self.hour})"
         counted = over("count_over_time", self.source, DAY - SECOND, offset=DAY)
         known = over("max_over_time", series(SAMPLES, self.detector), self.detector.window)
         yield self._hourly(DAY_MEAN, over_block("avg_over_time", self.source, DAY), "The mean of the last day.")
         yield self._hourly(
-            DAY_HIGHEST, each_five_minutes("max_over_time", self.short, DAY), "The highest five minutes of it."
+            DAY_HIGHEST, _steps("max_over_time", self.short, DAY, SHORT), "The highest five minutes of it."
         )
         yield self._hourly(
-            DAY_LOWEST, each_five_minutes("min_over_time", self.short, DAY), "The lowest five minutes of it."
+            DAY_LOWEST, _steps("min_over_time", self.short, DAY, SHORT), "The lowest five minutes of it."
         )
         yield self._hourly(
             HOUR_AWAY,
-            each_five_minutes("max_over_time", away, HOUR),
+            _steps("max_over_time", away, HOUR, SHORT),
             "The largest distance of an hour's mean from the usual level, of the hours that ended in the last one.",
         )
         yield self._hourly(
             HOUR_CHANGE,
-            each_five_minutes("max_over_time", change, HOUR),
+            _steps("max_over_time", change, HOUR, SHORT),
             "The largest distance of five minutes of the last hour from the mean of the hour that ends in them.",
         )
         yield self._hourly(
@@ -165,7 +162,7 @@ class Days:
 
     def _whole(self) -> str:
         half = over_block("avg_over_time", self.source, HALF)
-        return f"count_over_time({half}[{format_duration(DAY - SECOND)}:{format_duration(HALF)}]) >= {WHOLE}"
+        return f"{_steps('count_over_time', half, DAY, HALF)} >= {WHOLE}"
 
     def _of_hours(self, metric: str) -> dict[str, str]:
         hours = series(metric, self.detector)
@@ -185,7 +182,7 @@ class Days:
 
     def _least(self) -> str:
         """What `min_deviation` asks for."""
-        small = max(1, self.detector.sigma / min(self.detector.severity.values()))  # the nearest tier is silent, too
+        small = least_factor(self.detector)
         relative, absolute = (number(small * each) for each in (self.detector.relative, self.detector.absolute))
         return f"clamp_min({relative} * abs({lately(self.detector, BAND_MEAN)}), {absolute})"
 
@@ -208,6 +205,16 @@ class Days:
 
     def _window(self) -> str:
         return format_duration(self.detector.window)
+
+
+def _steps(function: str, expression: str, block: timedelta, step: timedelta) -> str:
+    """Of one block, of what the expression says at every step of it."""
+    return f"{function}({expression}[{format_duration(block - SECOND)}:{format_duration(step)}])"
+
+
+def least_factor(detector: Detector) -> float:
+    """How many times `min_deviation` an edge is away at least, so that the nearest tier leaves it alone, too."""
+    return max(1, detector.sigma / min(detector.severity.values()))
 
 
 def lately(detector: Detector, metric: str) -> str:

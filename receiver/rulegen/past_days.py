@@ -8,7 +8,7 @@ from datetime import timedelta
 from math import ceil, floor
 from statistics import fmean
 
-from receiver.rulegen.days import BLIND, DAY, HOUR, NORMAL, ODD, SHORT, SPAN
+from receiver.rulegen.days import BLIND, DAY, HOUR, NORMAL, ODD, SHORT, SPAN, least_factor
 from receiver.rulegen.promql import SECOND
 from receiver.rulegen.spec import Detector
 
@@ -50,7 +50,7 @@ class PastDays:
         far, near = _quantile(1 - ODD, days), _quantile(ODD, days)
         usual = (far + near) / 2 + self._detector.sigma * (far - near) / NORMAL
         span = self._highest[-1] - self._lowest[-1]
-        small = max(1, self._detector.sigma / min(self._detector.severity.values()))
+        small = least_factor(self._detector)
         least = max(self._detector.relative * small * abs(centre), self._detector.absolute * small)
         return max(max(usual, days[-1]) + self._detector.sigma * span / SPAN, far + least)
 
