@@ -171,8 +171,8 @@ class Worker:
             if not ids:
                 continue
             try:
-                until = self.clock() + LEASE
-                await self.ledger.write(partial(runs.renew, owner=self.owner, ids=ids, until=until))
+                kept = partial(runs.renew, owner=self.owner, ids=ids, at=self.clock(), lease=LEASE)
+                await self.ledger.write(kept)
             except StoreError as error:
                 log.error("store", error=str(error))
 

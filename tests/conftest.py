@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.metrics_target import MetricsTarget
+from tests.bed.postgresql import PostgreSql
 from tests.bed.processes import logs
 
 
@@ -48,6 +49,13 @@ def docker_engine(dockerd: DockerEngine) -> Iterator[DockerEngine]:
     """The run's engine, which a test leaves without containers."""
     yield dockerd
     dockerd.clean()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSql]:
+    """The one server of the run: a test asks it for a database of its own."""
+    with PostgreSql() as server:
+        yield server
 
 
 def pytest_configure() -> None:

@@ -1,19 +1,41 @@
-"""How a database is opened: SQLite in WAL with a sync per commit, or PostgreSQL, and brought to the newest schema.
+"""How a database is opened and brought to the newest schema; what differs between the two kinds is in a file of each.
 
 The store and the offline commands call it. A database that cannot be opened is a ConfigError that names its URL
 without its password.
 """
 
 import logging
-import sqlite3
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from receiver.errors import ConfigError
+from receiver.store import postgresql, sqlite
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Backend(Protocol):
+    """A kind of database."""
+
+    READING: dict[str, Any]
+
+    def open_engine(self, url: sa.URL, /, *, pool_size: int) -> sa.Engine: ...
+
+    def open_to_read(self, engine: sa.Engine, /) -> sa.Engine: ...
+
+    def lock_books(self, connection: sa.Connection, /) -> None: ...
+
+    def lease_clock(self, connection: sa.Connection, at: datetime, /) -> datetime: ...
+
+
+BACKENDS: dict[str, Backend] = {"sqlite": sqlite, "postgresql": postgresql}
+
+
+def backend(of: sa.Engine | sa.Connection) -> Backend:
+    return BACKENDS[of.dialect.name]
 
 
 def open_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
@@ -23,30 +45,16 @@ def open_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
     except (sa.exc.ArgumentError, ValueError) as error:
         # not shown: it may hold a password, and cannot be told apart
         raise ConfigError("store.url", None, "is not a database URL; write for example sqlite:///amend.db") from error
-    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+    kind = BACKENDS.get(parsed.get_backend_name())
+    if kind is None:
         raise ConfigError(_shown(parsed), None, "store.url must be sqlite:///FILE or postgresql+psycopg://HOST/NAME")
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise ConfigError(_shown(parsed), None, "store.url names no file; write for example sqlite:///amend.db")
-    try:
-        engine = sa.create_engine(parsed, pool_size=pool_size, poolclass=sa.QueuePool, pool_timeout=5)
-    except ModuleNotFoundError as error:
-        raise ConfigError(_shown(parsed), None, f"needs {error.name}; install amend[postgres]") from error
-    except sa.exc.NoSuchModuleError as error:
-        raise ConfigError(_shown(parsed), None, "there is no such driver; write postgresql+psycopg://…") from error
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _sqlite_connect)
-        sa.event.listen(engine, "begin", _sqlite_begin)
-    return engine
+    return kind.open_engine(parsed, pool_size=pool_size)
 
 
 def open_to_read(url: str) -> sa.Engine:
     """An engine that changes nothing, not even the journal mode of a SQLite file; for looking at copies."""
     engine = open_engine(url)
-    file = engine.url.database
-    if engine.dialect.name != "sqlite" or not file:
-        return engine
-    address = f"{Path(file).absolute().as_uri()}?mode=ro"
-    return sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=sa.NullPool)
+    return backend(engine).open_to_read(engine)
 
 
 def migrate(engine: sa.Engine) -> None:
@@ -54,9 +62,11 @@ def migrate(engine: sa.Engine) -> None:
     try:
         with engine.begin() as connection:
             if _version(connection) != _newest():
+                backend(connection).lock_books(connection)  # several replicas start at once
                 _upgrade(connection)
     except sa.exc.DatabaseError as error:
-        raise ConfigError(_shown(engine.url), None, f"the store cannot be opened: {error.orig}") from error
+        first = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        raise ConfigError(_shown(engine.url), None, f"the store cannot be opened: {first}") from error
 
 
 def _upgrade(connection: sa.Connection) -> None:
@@ -89,18 +99,3 @@ def _newest() -> str:
 
 def _shown(url: sa.URL) -> str:
     return url.render_as_string(hide_password=True)
-
-
-def _sqlite_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, below
-    cursor = connection.cursor()
-    # FULL: with NORMAL an acknowledged commit can be lost when the power fails
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _sqlite_begin(connection: sa.Connection) -> None:
-    # A deferred BEGIN that writes after somebody else's commit fails at once, ignoring busy_timeout.
-    reading = connection.get_execution_options().get("reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

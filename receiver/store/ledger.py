@@ -1,33 +1,17 @@
-"""The store as the rest of the receiver sees it: reads in a few threads, and one thread in which all writes commit.
+"""The store as the rest of the receiver sees it: reads in a few threads, writes in one, or two where that is faster.
 
-Writes that wait at the same moment share one commit, which is what makes durable intake fast: each has a savepoint of
-its own, so one that fails takes no other with it, and none is answered before the commit.
+Deliveries are stored apart from the books: on PostgreSQL whoever writes in the books waits for the other replicas, and
+Alertmanager must not wait with them.
 """
 
 import asyncio
-import queue
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from receiver import metrics
-from receiver.errors import Temporary
-from receiver.store.engine import migrate, open_engine
-
-T = TypeVar("T")
-Query = Callable[[sa.Connection], T]
-
-TOGETHER = 200  #: writes that share one commit at most
-WAITING = 20_000  #: writes that may wait; more is an overload, and the sender is told to come back
-
-
-class StoreError(Temporary):
-    """The store did not take or give something; nothing was written."""
+from receiver.store.engine import backend, migrate, open_engine
+from receiver.store.writer import Query, StoreError, T, Writer, plain
 
 
 class Ledger:
@@ -38,19 +22,18 @@ class Ledger:
         migrate(self.engine)
         self._file = Path(self.engine.url.database or "") if self.engine.dialect.name == "sqlite" else None
         self._inode = _inode(self._file)
-        self._jobs: queue.Queue[tuple[Query[Any], Future[Any]] | None] = queue.Queue(WAITING)
         self._readers = ThreadPoolExecutor(3, thread_name_prefix="store-read")
-        self._writer = threading.Thread(target=self._write_forever, name="store-write", daemon=True)
-        self._writer.start()
+        self._books = Writer(self.engine, name="store-write", begin=self._lock_books)
+        # SQLite lets one write at a time whatever we do: there, sharing one commit is what helps.
+        self._intake = self._books if self._file else Writer(self.engine, name="store-intake", begin=lambda _: None)
 
     async def write(self, query: Query[T]) -> T:
-        """Run in a transaction; returns when it is durable. StoreError: nothing of it was kept."""
-        future: Future[T] = Future()
-        try:
-            self._jobs.put_nowait((query, future))
-        except queue.Full:
-            raise StoreError("too many writes are waiting") from None
-        return await asyncio.wrap_future(future)
+        """Run in a transaction that is alone in the books; durable when it returns. StoreError: nothing was kept."""
+        return await asyncio.wrap_future(self._books.submit(query))
+
+    async def take_in(self, query: Query[T]) -> T:
+        """As `write`, for a delivery, which depends on nothing that the books say."""
+        return await asyncio.wrap_future(self._intake.submit(query))
 
     async def read(self, query: Query[T]) -> T:
         """Run on a snapshot; StoreError when the store does not answer."""
@@ -61,51 +44,22 @@ class Ledger:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        self._jobs.put(None)
-        self._writer.join(timeout=10)
+        for writer in {self._intake, self._books}:
+            writer.stop(within=10)
         self._readers.shutdown(wait=False, cancel_futures=True)
         self.engine.dispose()
 
     def _read(self, query: Query[T]) -> T:
         self._insist_on_file()
         try:
-            with self.engine.connect().execution_options(reading=True) as connection:
+            with self.engine.connect().execution_options(**backend(self.engine).READING) as connection:
                 return query(connection)
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"the store cannot be read: {_plain(error)}") from error
+            raise StoreError(f"the store cannot be read: {plain(error)}") from error
 
-    def _write_forever(self) -> None:
-        while True:
-            jobs = [self._jobs.get()]
-            with suppress(queue.Empty):
-                while len(jobs) < TOGETHER:
-                    jobs.append(self._jobs.get_nowait())
-            self._commit([job for job in jobs if job])
-            if None in jobs:
-                return
-
-    def _commit(self, jobs: list[tuple[Query[Any], Future[Any]]]) -> None:
-        wanted = [job for job in jobs if job[1].set_running_or_notify_cancel()]
-        done: list[tuple[Future[Any], Any]] = []
-        try:
-            self._insist_on_file()
-            with self.engine.begin() as connection:
-                for query, future in wanted:
-                    try:
-                        with connection.begin_nested():
-                            done.append((future, query(connection)))
-                    except Exception as error:  # handed to whoever asked; the others' writes go on
-                        if _is_stores_own(error):
-                            raise  # SQLite may have rolled everything back: nobody may be told otherwise
-                        future.set_exception(error)
-        except Exception as error:  # noqa: BLE001 - the commit failed: all who waited for it are told
-            metrics.STORE_ERRORS.inc()
-            for _, future in wanted:
-                if not future.done():
-                    future.set_exception(StoreError(f"the store does not take writes: {_plain(error)}"))
-            return
-        for future, result in done:
-            future.set_result(result)
+    def _lock_books(self, connection: sa.Connection) -> None:
+        self._insist_on_file()
+        backend(connection).lock_books(connection)
 
     def _insist_on_file(self) -> None:
         # SQLite goes on writing to a file that was deleted, and nobody would ever find what it acknowledges.
@@ -120,19 +74,3 @@ def _inode(file: Path | None) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if found else None
-
-
-def _is_stores_own(error: Exception) -> bool:
-    """A disk that is full, a database that is gone: not what a query did."""
-    return isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError | sa.exc.DataError)
-
-
-def _plain(error: Exception) -> str:
-    """The first error: that a savepoint is gone only came of a disk that is full."""
-    first: BaseException = error
-    inner = error.__context__
-    while inner:  # the driver's own errors stand between SQLAlchemy's
-        first = inner if isinstance(inner, sa.exc.DBAPIError) else first
-        inner = inner.__context__
-    lines = str(getattr(first, "orig", None) or first).splitlines()
-    return lines[0] if lines else type(first).__name__

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from receiver.errors import AmendError
 from receiver.run import Outcome, Phase, Reason, Run, Status, Step, StepStatus
+from receiver.store.engine import backend
 from receiver.store.tables import episodes, runs, steps
 
 
@@ -68,7 +69,8 @@ def claim_due(
     connection: sa.Connection, *, owner: str, at: datetime, lease: timedelta, limit: int, busy: Collection[int]
 ) -> list[Run]:
     """Take runs whose time has come and that nobody holds; each has a new epoch, which is ours."""
-    free = runs.c.lease_until.is_(None) | (runs.c.lease_until <= at)
+    clock = backend(connection).lease_clock(connection, at)
+    free = runs.c.lease_until.is_(None) | (runs.c.lease_until <= clock)
     due = (
         sa.select(runs.c.id)
         .where(runs.c.wake_at <= at, free, runs.c.id.not_in(busy))
@@ -82,15 +84,16 @@ def claim_due(
     connection.execute(
         runs.update()
         .where(runs.c.id.in_(ids))
-        .values(epoch=runs.c.epoch + 1, lease_owner=owner, lease_until=at + lease)
+        .values(epoch=runs.c.epoch + 1, lease_owner=owner, lease_until=clock + lease)
     )
     known = _steps(connection, ids)
     rows = connection.execute(sa.select(runs).where(runs.c.id.in_(ids)).order_by(runs.c.wake_at, runs.c.id))
     return [_run(row, known.get(row.id, ())) for row in rows]
 
 
-def renew(connection: sa.Connection, *, owner: str, ids: Collection[int], until: datetime) -> None:
+def renew(connection: sa.Connection, *, owner: str, ids: Collection[int], at: datetime, lease: timedelta) -> None:
     """Keep the leases that are still ours."""
+    until = backend(connection).lease_clock(connection, at) + lease
     connection.execute(runs.update().where(runs.c.id.in_(ids), runs.c.lease_owner == owner).values(lease_until=until))
 
 

@@ -143,7 +143,7 @@ class Webhook:
             replica_labels=self._doors.settings.identity.replica_labels,
         )
         # shielded: others share its commit, so giving up the wait must not take it back
-        delivery = await asyncio.shield(self._doors.ledger.write(query))
+        delivery = await asyncio.shield(self._doors.ledger.take_in(query))
         metrics.LAST_DELIVERY.set(now.timestamp())
         _tell(delivery, message)
         return delivery

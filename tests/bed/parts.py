@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".amend" / "cache"
 
 _UNPACKED = ROOT / ".amend" / "parts" / "usr" / "bin"  # scripts/parts unpacks Debian's packages there
-_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", str(_UNPACKED)])
+_POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)  # Debian's, the newest first
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *_POSTGRESQL, str(_UNPACKED)])
 
 PROGRAMS = {
     "prometheus": ("prometheus",),
@@ -25,6 +26,9 @@ PROGRAMS = {
     "docker-compose": ("docker-compose",),
     "debootstrap": ("debootstrap",),
     "busybox": ("busybox",),
+    "postgres": ("postgres",),
+    "initdb": ("initdb",),
+    "strace": ("strace",),
 }
 
 

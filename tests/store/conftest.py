@@ -1,4 +1,4 @@
-"""A real SQLite file with the newest schema, and rows in it."""
+"""A real store with the newest schema, once on SQLite and once on PostgreSQL, and rows in it."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,7 @@ from receiver.run import Episode, Run
 from receiver.store import deliveries, episodes, runs
 from receiver.store.deliveries import StoredAlert
 from receiver.store.engine import migrate, open_engine
+from tests.bed.postgresql import PostgreSql
 
 ZERO = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -25,9 +26,18 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "amend.db"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Of an empty database; a test that asks for it runs on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('database')}"
+    server: PostgreSql = request.getfixturevalue("postgresql")
+    return server.database()
+
+
 @pytest.fixture
-def engine(database: Path) -> Iterator[sa.Engine]:
-    engine = open_engine(f"sqlite:///{database}")
+def engine(url: str) -> Iterator[sa.Engine]:
+    engine = open_engine(url)
     migrate(engine)
     yield engine
     engine.dispose()

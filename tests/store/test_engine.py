@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,17 @@ from alembic.runtime.migration import MigrationContext
 from receiver.errors import ConfigError
 from receiver.store.engine import MIGRATIONS, migrate, open_engine, open_to_read
 from receiver.store.tables import metadata
+from tests.bed.postgresql import PostgreSql
+from tests.bed.processes import free_port
+
+
+@pytest.fixture
+def engine(database: Path) -> Iterator[sa.Engine]:
+    """On SQLite: what is asked here is asked of a file."""
+    engine = open_engine(f"sqlite:///{database}")
+    migrate(engine)
+    yield engine
+    engine.dispose()
 
 
 def refused(url: str) -> str:
@@ -120,3 +133,44 @@ def test_to_read_makes_no_file_where_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(sa.exc.OperationalError):
         reading.connect()
     assert list(tmp_path.iterdir()) == []
+
+
+# ── PostgreSQL ──
+
+
+def test_the_migrations_make_exactly_the_tables_and_indexes_on_postgresql(postgresql: PostgreSql) -> None:
+    migrated, made = open_engine(postgresql.database()), open_engine(postgresql.database())
+    migrate(migrated)
+    metadata.create_all(made)
+    indexes = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename <> 'alembic_version' ORDER BY 1"
+    columns = (
+        "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, 2"
+    )
+    with migrated.connect() as one, made.connect() as other:
+        for query in (indexes, columns):
+            assert one.exec_driver_sql(query).all() == other.exec_driver_sql(query).all()
+    migrated.dispose()
+    made.dispose()
+
+
+def test_replicas_that_start_at_once_make_the_tables_once(postgresql: PostgreSql) -> None:
+    engines = [open_engine(url) for url in [postgresql.database()] * 6]
+    with ThreadPoolExecutor(len(engines)) as pool:
+        list(pool.map(migrate, engines))
+    for engine in engines:
+        engine.dispose()
+
+
+def test_a_short_postgresql_url_takes_the_driver_that_we_bring(postgresql: PostgreSql) -> None:
+    engine = open_engine(postgresql.url().replace("+psycopg", ""))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW timezone").scalar() == "UTC"
+    engine.dispose()
+
+
+def test_a_server_that_is_not_there_is_told_in_one_line_without_the_password() -> None:
+    said = refused(f"postgresql+psycopg://me:hunter2@127.0.0.1:{free_port()}/amend")
+    assert "the store cannot be opened" in said
+    assert "refused" in said
+    assert "hunter2" not in said

@@ -4,14 +4,18 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import sqlalchemy as sa
 
-from receiver.store import Ledger, StoreError, ledger
+from receiver.audit import Kind, verify
+from receiver.store import Ledger, StoreError, writer
+from receiver.store.log import Log, entries
 from receiver.store.tables import deliveries
+from tests.bed.postgresql import PostgreSql
 from tests.store.conftest import at, deliver
 
 T = TypeVar("T")
@@ -167,7 +171,7 @@ def test_a_database_that_somebody_else_holds_is_a_store_error_and_nothing_is_kep
 
 
 def test_more_writes_than_may_wait_are_refused_at_once(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "WAITING", 2)
+    monkeypatch.setattr(writer, "WAITING", 2)
     entered, release = threading.Event(), threading.Event()
 
     def blocked(_: sa.Connection) -> None:
@@ -249,3 +253,74 @@ def test_nothing_is_acknowledged_into_a_file_that_is_gone(database: Path, *, rep
             await ledger.read(numbers)
 
     using(database, work)
+
+
+# ── several replicas on PostgreSQL ──
+
+
+def test_replicas_that_write_at_once_leave_one_chain(postgresql: PostgreSql) -> None:
+    url = postgresql.database()
+
+    async def run() -> int:
+        replicas = [Ledger(url) for _ in range(3)]
+        books = [Log(actor=f"replica {number}", key=None) for number in range(3)]
+        rows = [
+            ledger.write(partial(book.append, kind=Kind.SKIPPED, at=at(number), data={"n": number}))
+            for number in range(50)
+            for ledger, book in zip(replicas, books, strict=True)
+        ]
+        await asyncio.gather(*rows)
+        verdict = await replicas[0].read(lambda connection: verify(entries(connection), None))
+        for ledger in replicas:
+            await ledger.close()
+        return verdict.entries
+
+    assert asyncio.run(run()) == 150
+
+
+def test_deliveries_do_not_wait_for_a_replica_that_hangs_and_the_books_not_for_long(postgresql: PostgreSql) -> None:
+    url = postgresql.database()
+
+    async def run() -> None:
+        ours, theirs = Ledger(url), Ledger(url)
+        entered, release = threading.Event(), threading.Event()
+
+        def hang(connection: sa.Connection) -> None:
+            write("never")(connection)
+            entered.set()
+            assert release.wait(60)
+
+        hanging = asyncio.create_task(theirs.write(hang))
+        await asyncio.to_thread(entered.wait)
+        assert await asyncio.wait_for(ours.take_in(write("a")), timeout=2) == "a"
+        assert await asyncio.wait_for(ours.write(write("b")), timeout=20) == "b"
+        release.set()
+        with pytest.raises(StoreError, match="idle-in-transaction"):
+            await hanging
+        assert await ours.read(numbers) == ["a", "b"]
+        assert await theirs.write(write("c")) == "c"
+        await ours.close()
+        await theirs.close()
+
+    asyncio.run(run())
+
+
+def test_a_server_that_went_away_is_a_store_error_until_it_is_back(tmp_path: Path) -> None:
+    with PostgreSql() as server:
+        url = server.database()
+
+        async def run() -> list[str]:
+            ledger = Ledger(url)
+            await ledger.write(write("before"))
+            server.kill9()
+            with pytest.raises(StoreError):
+                await ledger.take_in(write("refused"))
+            with pytest.raises(StoreError):
+                await ledger.read(numbers)
+            server.start()
+            await ledger.take_in(write("after"))
+            found = await ledger.read(numbers)
+            await ledger.close()
+            return found
+
+        assert asyncio.run(run()) == ["before", "after"]

@@ -58,7 +58,7 @@ def test_the_chain_cannot_fork(connection: sa.Connection) -> None:
             "INSERT INTO audit (seq, at, kind, actor, data, keyed, prev, hash) VALUES "
             "(:seq, :at, :kind, :actor, :data, :keyed, :prev, :hash)"
         )
-        with pytest.raises(sa.exc.IntegrityError, match=r"audit\.prev"), connection.begin_nested():
+        with pytest.raises(sa.exc.IntegrityError, match=r"audit[._]prev"), connection.begin_nested():
             connection.execute(statement, {**row, "prev": prev})
 
 
@@ -70,12 +70,11 @@ def test_the_chain_cannot_fork(connection: sa.Connection) -> None:
         ("UPDATE audit SET data = '3' WHERE seq = 3", "row 3 does not hold JSON"),
         ("UPDATE audit SET actor = 'me' WHERE seq = 1", "row 1 does not fit its hash"),
         ("UPDATE audit SET at = at + 1 WHERE seq = 5", "row 5 does not fit its hash"),
-        ("UPDATE audit SET at = 'noon' WHERE seq = 5", "a row has no time"),
         ("UPDATE audit SET at = 9223372036854775807 WHERE seq = 5", "a row has no time"),
         ("UPDATE audit SET run_id = NULL WHERE seq = 2", "row 2 does not fit its hash"),
         ("UPDATE audit SET kind = 'finished' WHERE seq = 2", "row 2 does not fit its hash"),
         ("UPDATE audit SET hash = 'x' WHERE seq = 2", "row 2 does not fit its hash"),
-        ("UPDATE audit SET keyed = 1 WHERE seq = 2", "row 2 is sealed with a key"),
+        ("UPDATE audit SET keyed = true WHERE seq = 2", "row 2 is sealed with a key"),
         ("DELETE FROM audit WHERE seq = 3", "row 4 follows row 2: rows are missing between them"),
         ("DELETE FROM audit WHERE seq <= 2", "the log starts with row 3"),
         ("UPDATE audit SET seq = 99 WHERE seq = 2", "row 3 follows row 1"),
@@ -85,6 +84,16 @@ def test_a_touched_row_is_named(statement: str, told: str, connection: sa.Connec
     append(connection)
     connection.exec_driver_sql(statement)
     assert broken(connection).startswith(told)
+
+
+def test_text_in_a_column_of_numbers_which_sqlite_allows_is_named(connection: sa.Connection) -> None:
+    append(connection)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("UPDATE audit SET at = 'noon' WHERE seq = 5")
+        assert broken(connection).startswith("a row has no time")
+    else:
+        with pytest.raises(sa.exc.DataError), connection.begin_nested():
+            connection.exec_driver_sql("UPDATE audit SET at = 'noon' WHERE seq = 5")
 
 
 def test_swapped_rows_are_named(connection: sa.Connection) -> None:
