@@ -39,6 +39,9 @@ class Kind(StrEnum):
     LATE_EFFECT = "late_effect"  #: what a process did after another had taken its run over
     VERIFYING = "verifying"  #: the steps are done; asking whether they helped
     FINISHED = "finished"  #: the run's outcome
+    WATCHDOG_SILENT = "watchdog_silent"  #: the alert that always fires has not come: nothing may arrive any more
+    WATCHDOG_BACK = "watchdog_back"  #: it comes again
+    PRUNED = "pruned"  #: the rows up to this hash were removed, as they were older than store.retention
 
 
 class Broken(AmendError):
@@ -130,6 +133,7 @@ class Verdict:
     entries: int
     head: str  #: the last hash: compare it with one kept elsewhere to see a cut-off tail
     keyed: int  #: entries sealed with a key
+    pruned: int = 0  #: the last row that retention removed; 0 when the log is there from its beginning
 
     def __str__(self) -> str:
         strength = (
@@ -137,13 +141,19 @@ class Verdict:
             if self.keyed == self.entries
             else "without a key: shows accidents and clumsy edits, not an attacker who rewrites it all"
         )
-        return f"chain verified: {self.entries} entries, head {self.head[:16]} ({strength})"
+        after = f" after row {self.pruned}, up to which they were removed by age" if self.pruned else ""
+        return f"chain verified: {self.entries} entries{after}, head {self.head[:16]} ({strength})"
 
 
 def verify(entries: Iterable[Entry], key: bytes | None) -> Verdict:
-    """Check every hash and every link; Broken names the first row that is wrong."""
+    """Check every hash and every link; Broken names the first row that is wrong.
+
+    A log may begin after its row 1 where a later row tells that those before were removed, and the last one's hash.
+    """
     count, keyed, head = 0, 0, GENESIS
     expected = None
+    begins: tuple[int, str] | None = None  #: the row before the first, and its hash
+    missing: tuple[int, str] | None = None  #: the same, until a row is found that tells of it
     for entry in entries:
         if expected is not None and entry.seq != expected:
             raise Broken(f"row {entry.seq} follows row {expected - 1}: {_gap(entry.seq, expected)}")
@@ -152,17 +162,21 @@ def verify(entries: Iterable[Entry], key: bytes | None) -> Verdict:
         if not count and entry.seq == 1 and entry.prev != GENESIS:
             raise Broken("row 1 is chained to something before it: it was changed")
         if not count and entry.seq > 1:
-            raise Broken(f"the log starts with row {entry.seq}: the rows before it are missing")
+            begins = missing = (entry.seq - 1, entry.prev)
         if entry.keyed and key is None:
             raise Broken(f"row {entry.seq} is sealed with a key; give it with --hmac-key-file")
         if keyed and not entry.keyed:
             raise Broken(f"row {entry.seq} is sealed without a key, after rows that were sealed with one")
         if seal(entry, key if entry.keyed else None) != entry.hash:
             raise Broken(f"row {entry.seq} does not fit its hash: its content was changed")
+        if entry.kind == Kind.PRUNED and missing == (entry.data.get("through"), entry.data.get("hash")):
+            missing = None
         count, keyed, head, expected = count + 1, keyed + entry.keyed, entry.hash, entry.seq + 1
+    if missing:
+        raise Broken(f"the log starts with row {missing[0] + 1}: the rows before it are missing, and no row says why")
     if key is not None and count and not keyed:
         raise Broken("no row is sealed with the key: the log was rewritten, or its receiver never had the key")
-    return Verdict(count, head, keyed)
+    return Verdict(count, head, keyed, pruned=begins[0] if begins else 0)
 
 
 def _gap(found: int, expected: int) -> str:

@@ -26,6 +26,10 @@ class Status(StrEnum):
     CANCELLED = "cancelled"  #: stopped by a person before it acted
 
 
+OVER = frozenset({Status.SKIPPED, Status.DONE, Status.CANCELLED})
+"""Statuses after which nothing follows once the episode is closed."""
+
+
 class Outcome(StrEnum):
     """What came of a run."""
 

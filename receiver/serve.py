@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 
 from receiver import logs, metrics, playbooks, settings
 from receiver.alertmanager import Alertmanager
+from receiver.anchor import Anchoring
 from receiver.audit import Kind
 from receiver.case import World
 from receiver.errors import ConfigError, ConfigErrors
@@ -29,10 +30,13 @@ from receiver.matching import Matching
 from receiver.outbound import Outbound
 from receiver.pipeline import Pipeline
 from receiver.playbooks import Playbooks
+from receiver.presence import Presence
 from receiver.prometheus import Prometheus
+from receiver.retention import Retention
 from receiver.store import Ledger, StoreError
 from receiver.store.log import Log
 from receiver.targets import PLATFORMS, Platform
+from receiver.watchdog import Watch
 from receiver.web import Doors, create_app
 from receiver.web.protocol import PunctualProtocol
 from receiver.worker import Worker
@@ -51,7 +55,7 @@ def run(path: Path) -> int:
     configured, in_force = playbooks.read(path)
     logs.configure(style=configured.logging.format, level=configured.logging.level, file=configured.logging.file)
     listening = _bind(configured.server)
-    ledger = Ledger(configured.store.url)
+    ledger = Ledger(configured.store.url.get_secret_value())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(path, configured, in_force, ledger, listening))
 
@@ -73,8 +77,10 @@ class Service:
         self.alertmanager = Alertmanager(str(configured.alertmanager.url)) if configured.alertmanager else None
         self.platforms = _connect(configured.platforms)
         self.outbound = Outbound(configured.outbound.allow_hosts)
+        self.receivers = {receiver.name: receiver for receiver in configured.receivers}
         self._tasks: set[asyncio.Task[None]] = set()
         self.worker = self._worker()
+        self.presence = Presence(ledger, self.replica, config=self._digest, reload=self._reload, clock=now)
         self.server = _Server(_uvicorn(create_app(self._doors())))
 
     async def run(self, listening: socket.socket) -> int:
@@ -85,19 +91,43 @@ class Service:
         _say_aloud(self.configured, self.playbooks)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: self._background(self._reload_quietly()))
-        working = asyncio.create_task(self.worker.run())
+        working = asyncio.create_task(self._work())
         working.add_done_callback(lambda _: self.server.stop())  # without a worker nobody answers the alerts
         await self.server.serve(sockets=[listening])
         broke = working.done()
         await self.worker.drain(DRAIN)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+        with suppress(StoreError):
+            await self.presence.leave()
         await self._close()
         if broke:
             log.error("stopped by a fault of its own", error=str(working.exception()))
         return int(broke)
 
+    async def _work(self) -> None:
+        """All that goes on beside the doors, until one of them breaks or this is cancelled."""
+        configured, receivers, outbound = self.configured, self.receivers, self.outbound
+        loops = [
+            self.worker.run(),
+            self.presence.run(),
+            Retention(self.ledger, self.audit, keep=configured.store.retention, clock=now).run(),
+        ]
+        if anchor := configured.audit.anchor:
+            loops.append(Anchoring(self.ledger, anchor, receivers=receivers, outbound=outbound, clock=now).run())
+        if watchdog := configured.watchdog:
+            watch = Watch(self.ledger, self.audit, watchdog, receivers=receivers, outbound=outbound, clock=now)
+            loops.append(watch.run())
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop)
+
     async def reload(self, by: str = "") -> None:
+        """As `_reload`, here and then on the other replicas."""
+        await self._reload(by)
+        await self.presence.ask_others_to_reload(by)
+
+    async def _reload(self, by: str) -> None:
         """Read settings and playbooks anew; ConfigError(s) when they are bad, and the old ones stay in force.
 
         Playbooks count at once. Other settings need a restart, which is said.
@@ -127,7 +157,7 @@ class Service:
 
     async def _reload_quietly(self) -> None:
         try:
-            await self.reload(by="SIGHUP")
+            await self._reload(by="SIGHUP")
         except (ConfigError, ConfigErrors):
             pass  # told by reload itself
         except StoreError as error:
@@ -154,6 +184,9 @@ class Service:
         await self.ledger.close()
         log.info("stopped")
 
+    def _digest(self) -> str:
+        return self.playbooks.digest
+
     def _worker(self) -> Worker:
         configured = self.configured
         world = World(
@@ -164,7 +197,7 @@ class Service:
             prometheus=self.prometheus,
             limits=configured.limits,
             outbound=self.outbound,
-            receivers={receiver.name: receiver for receiver in configured.receivers},
+            receivers=self.receivers,
             external_url=configured.server.external_url,
         )
         pipeline = Pipeline(world, lambda: self.playbooks.by_name)
@@ -189,7 +222,7 @@ class Service:
             reload=self.reload,
             playbooks=self.playbooks.all,
             replica=self.replica,
-            config_hash=lambda: self.playbooks.digest,
+            config_hash=self._digest,
         )
 
 

@@ -64,6 +64,12 @@ def _without_credentials(url: object) -> object:
     return url
 
 
+def _some_time(duration: timedelta) -> timedelta:
+    if duration <= timedelta():
+        raise ValueError("must be longer than 0s")
+    return duration
+
+
 # Read from its file, if that is where it stands, before the models see it: hence required without the file's key.
 Secret = Annotated[SecretStr, AfterValidator(_some_secret)]
 SecretUrl = Annotated[Secret, AfterValidator(_web_address)]
@@ -142,15 +148,23 @@ class Auth(Part):
 
 
 class Store(Part):
-    url: str = "sqlite:///amend.db"
+    url: SecretStr = SecretStr("sqlite:///amend.db")  #: it may hold a password, so it is a secret
+    url_file: Path | None = None
     retention: Duration = timedelta(days=90)
 
     @field_validator("url")
     @classmethod
-    def _known(cls, value: str) -> str:
-        if not value.startswith(("sqlite:///", "postgresql")):
+    def _known(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("sqlite:///", "postgresql")):
             # it may hold a password, and so is not repeated
             raise ValueError("not a store; write sqlite:///FILE or postgresql+psycopg://HOST/NAME")
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _a_day(cls, value: timedelta) -> timedelta:
+        if value < timedelta(days=1):
+            raise ValueError("cooldowns and limits are counted from what is kept; keep at least 1d")
         return value
 
 
@@ -231,14 +245,37 @@ class Outbound(Part):
     allow_hosts: tuple[str, ...] = ()
 
 
+class Anchor(Part):
+    """Where the newest hash of the audit log is kept beside the log: in a file, at a receiver, or both."""
+
+    file: Path | None = None
+    receiver: str | None = None
+    every: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=10)
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not (self.file or self.receiver):
+            raise ValueError("the anchor says nowhere to keep the hash; add file: or receiver:")
+        return self
+
+
 class Audit(Part):
     hmac_key: Secret | None = None
     hmac_key_file: Path | None = None
+    anchor: Anchor | None = None
 
     @property
     def key(self) -> bytes | None:
         """What the log is sealed with."""
         return self.hmac_key.get_secret_value().encode() if self.hmac_key else None
+
+
+class Watchdog(Part):
+    """The alert that always fires, so that its silence tells that nothing arrives any more."""
+
+    alertname: str = "Watchdog"
+    within: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=15)
+    receiver: str | None = None
 
 
 class Logging(Part):
@@ -266,6 +303,7 @@ class Settings(Part):
     identity: Identity = Identity()
     outbound: Outbound = Outbound()
     audit: Audit = Audit()
+    watchdog: Watchdog | None = None
     logging: Logging = Logging()
 
     @model_validator(mode="after")
@@ -279,6 +317,14 @@ class Settings(Part):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise ValueError(f'two of the kind {what} are called "{min(twice)}"; give each its own name')
+        return self
+
+    @model_validator(mode="after")
+    def _receivers_are_known(self) -> Self:
+        known = {receiver.name for receiver in self.receivers}
+        for key, part in (("audit.anchor", self.audit.anchor), ("watchdog", self.watchdog)):
+            if part and part.receiver and part.receiver not in known:
+                raise ValueError(f'{key}.receiver: no receiver is called "{part.receiver}"; add it to receivers:')
         return self
 
 

@@ -27,7 +27,7 @@ def test_little_is_enough_and_the_rest_has_safe_defaults(tmp_path: Path) -> None
     found = settings(tmp_path, MINIMAL)
     assert (found.server.host, found.server.port) == ("127.0.0.1", 9095)
     assert found.server.max_body == 32 * 1024**2
-    assert found.store.url == "sqlite:///amend.db"
+    assert found.store.url.get_secret_value() == "sqlite:///amend.db"
     assert found.outbound.allow_hosts == ()
     assert not found.platforms.docker
     assert not found.platforms.kubernetes

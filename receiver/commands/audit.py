@@ -4,7 +4,7 @@ cli.py mounts it. What is given as a file, a database, a key or a head is checke
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +69,7 @@ def list_entries(
         "amend audit verify",
         "amend audit verify amend.db --hmac-key-file secrets/audit.key",
         "amend audit verify export.jsonl --head 3f6c…",
+        "amend audit verify amend.db --anchors /mnt/elsewhere/anchors.jsonl",
     )
 )
 def verify(
@@ -77,6 +78,9 @@ def verify(
     hmac_key_file: HmacKeyFile = None,
     head: Annotated[
         str | None, typer.Option(help="A hash kept elsewhere that the log must hold; shows a cut-off tail.")
+    ] = None,
+    anchors: Annotated[
+        Path | None, typer.Option(help="The file that audit.anchor wrote: the log must hold each of its hashes.")
     ] = None,
     url: Url = URL,
     key_file: KeyFile = None,
@@ -90,10 +94,10 @@ def verify(
     from receiver.audit import Broken
     from receiver.audit import verify as verify_chain
 
-    if not (source or hmac_key_file or head):
+    if not (source or hmac_key_file or head or anchors):
         _tell_receivers_word(url, key_file, output)
         return
-    seen = _Seen(head)
+    seen = _Seen(head, _anchored(anchors))
     try:
         with _entries(source, url, key_file) as entries:
             verdict = verify_chain(seen.each(entries), _secret(hmac_key_file))
@@ -145,17 +149,24 @@ def _tell_receivers_word(url: str, key_file: Path | None, output: Format) -> Non
 
 
 class _Seen:
-    """Whether a log holds the hash that it should, and anything at all."""
+    """Whether a log holds the hashes that it should, and anything at all."""
 
-    def __init__(self, head: str | None) -> None:
+    def __init__(self, head: str | None, anchors: Mapping[int, str]) -> None:
         self._head = head
+        self._anchors = anchors
         self._found = head is None
         self._count = 0
+        self._last = 0
 
     def each(self, entries: "Iterator[Entry]") -> "Iterator[Entry]":
+        from receiver.audit import Broken
+
         for entry in entries:
             self._found = self._found or entry.hash.startswith(self._head or "")
             self._count += 1
+            self._last = entry.seq
+            if self._anchors.get(entry.seq, entry.hash) != entry.hash:
+                raise Broken(f"row {entry.seq} had another hash when it was anchored: the log was rewritten")
             yield entry
 
     def check(self) -> None:
@@ -163,8 +174,23 @@ class _Seen:
 
         if not self._count:
             raise Broken("the log is empty, and a receiver that has ever started left a row: it was cut off")
+        if self._anchors and max(self._anchors) > self._last:
+            raise Broken(f"row {max(self._anchors)} was anchored, and the log ends at row {self._last}: it was cut off")
         if not self._found:
             raise Broken(f"no row has the hash {plain(self._head)}: the log was cut off before it, or rewritten")
+
+
+def _anchored(path: Path | None) -> Mapping[int, str]:
+    """Hashes by row; those of rows that retention has removed since are not asked for."""
+    from receiver.anchor import read_anchors
+    from receiver.errors import ConfigError
+
+    if path is None:
+        return {}
+    try:
+        return {head.seq: head.hash for head in read_anchors(path)}
+    except OSError as error:
+        raise ConfigError(path, None, f"cannot be read: {error.strerror} (--anchors)") from error
 
 
 @contextlib.contextmanager

@@ -121,6 +121,15 @@ def silent_since(connection: sa.Connection, moment: datetime, *, limit: int = 10
     return [_episode(row) for row in connection.execute(query.order_by(episodes.c.last_seen_at).limit(limit))]
 
 
+def last_seen(connection: sa.Connection, labels: Mapping[str, str]) -> datetime | None:
+    """When an open episode with all of these labels was last spoken of."""
+    query = sa.select(sa.func.max(episodes.c.last_seen_at)).where(episodes.c.closed_at.is_(None))
+    for name, value in labels.items():
+        query = query.where(episodes.c.labels[name].as_string() == value)
+    moment: datetime | None = connection.execute(query).scalar_one()
+    return moment
+
+
 def touch(connection: sa.Connection, episode: Episode, *, at: datetime) -> None:
     """Alertmanager still lists it: as good as a delivery that says so."""
     connection.execute(episodes.update().where(episodes.c.id == episode.id).values(last_seen_at=at))

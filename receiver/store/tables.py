@@ -161,6 +161,26 @@ steps = sa.Table(
     sa.UniqueConstraint("run_id", "phase", "position"),
 )
 
+# the processes that work on this store, each with what it runs on
+replicas = sa.Table(
+    "replicas",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("config", sa.Text, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+)
+
+# what one of them tells all others, by name: a number that changes, who changed it, and when
+signals = sa.Table(
+    "signals",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+
 audit = sa.Table(
     "audit",
     metadata,

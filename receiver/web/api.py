@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from receiver.audit import Entry
-from receiver.store import episodes, log, runs
+from receiver.presence import ALIVE
+from receiver.store import episodes, log, replicas, runs
 from receiver.web import explain
 from receiver.web.auth import insist
 from receiver.web.chain import Chain
@@ -149,6 +150,8 @@ class Api:
         Query(request)
         counted = await self._read(runs.counts)
         last = await self._read(partial(log.page, limit=1))
+        now = self._doors.clock()
+        others = await self._read(partial(replicas.seen_within, within=ALIVE, at=now))
         settings = self._doors.settings
         playbooks = self._doors.playbooks()
         by_status: dict[str, int] = {}
@@ -162,7 +165,11 @@ class Api:
                 "version": version("amend"),
                 "replica": self._doors.replica,
                 "config_hash": self._doors.config_hash(),
-                "now": self._doors.clock().isoformat(),
+                "now": now.isoformat(),
+                "replicas": [
+                    {"name": each.name, "config_hash": each.config, "started_at": each.started_at.isoformat()}
+                    for each in others
+                ],
                 "playbooks": {
                     "all": len(playbooks),
                     "enforced": sum(playbook.enforced and playbook.enabled for playbook in playbooks),

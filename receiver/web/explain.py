@@ -36,6 +36,9 @@ SAID: Mapping[str, str] = {
     Kind.LATE_EFFECT: "{verb} was told of too late, after another process had taken the run over: {status}",
     Kind.VERIFYING: "the steps are done; looking whether they helped, until {until}",
     Kind.FINISHED: "{outcome}: {detail}",
+    Kind.WATCHDOG_SILENT: "the alert {alertname}, which always fires, has not come: nothing may arrive any more",
+    Kind.WATCHDOG_BACK: "the alert {alertname} comes again",
+    Kind.PRUNED: "{entries} rows, up to row {through}, were removed by age",
 }
 
 STANDING: Mapping[Status, str] = {

@@ -44,7 +44,7 @@ class Web:
                 **sections,
             }
         )
-        self.ledger = Ledger(self.settings.store.url)
+        self.ledger = Ledger(self.settings.store.url.get_secret_value())
         self.now = datetime.now(UTC)
         self.woken = 0
         self.reloaded_by: list[str] = []
