@@ -116,6 +116,14 @@ def test_no_playbooks_at_all(tmp_path: Path) -> None:
     assert only(found(tmp_path, playbooks=[]), "playbooks/none")[0] == "amend.yml:1"
 
 
+@pytest.mark.parametrize("window", [{"cooldown": "2d"}, {"max_attempts": {"count": 1, "within": "3d"}}])
+def test_a_limit_over_a_longer_time_than_what_is_kept(tmp_path: Path, window: dict[str, object]) -> None:
+    assert found(tmp_path, {**PLAYBOOK, **window}) == []
+    place, message = only(found(tmp_path, {**PLAYBOOK, **window}, store={"retention": "2d"}), "limits/retention")
+    assert place.startswith("playbooks.yml:")
+    assert "is longer than what is kept; make it shorter than store.retention (2d)" in message
+
+
 def test_a_notification_to_a_receiver_that_does_not_exist(tmp_path: Path) -> None:
     steps = [{"restart": {}}, {"notify": {"receiver": "team-shpo"}}]
     place, message = only(found(tmp_path, {**PLAYBOOK, "steps": steps}), "notify/receiver")

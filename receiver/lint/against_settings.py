@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from receiver.documents import did_you_mean
+from receiver.durations import format_duration
 from receiver.errors import ConfigError
 from receiver.lint.setup import Setup, Written
 from receiver.lint.templates import ROOTS, strangers
@@ -129,6 +130,23 @@ def missing_verify(setup: Setup) -> Iterator[ConfigError]:
         if written.playbook.enforced and not written.playbook.verify and any(written.changing()):
             message = "acts and never looks whether it helped; add verify: {resolved_within: 10m}"
             yield written.error((), f'"{written.playbook.name}" {message}')
+
+
+def forgotten(setup: Setup) -> Iterator[ConfigError]:
+    """A window of a limit that is longer than what is kept: what is removed does not count any more."""
+    keep = setup.settings.store.retention
+    for written in setup.playbooks:
+        playbook = written.playbook
+        windows = {
+            ("cooldown",): playbook.cooldown,
+            ("max_attempts", "within"): playbook.max_attempts.within,
+            ("max_targets", "within"): playbook.max_targets and playbook.max_targets.within,
+        }
+        for place, window in windows.items():
+            if window and window >= keep:
+                message = f"{'.'.join(place)} of {format_duration(window)} is longer than what is kept"
+                way_out = f"make it shorter than store.retention ({format_duration(keep)}) in {setup.document.path}"
+                yield written.error(place, f"{message}; {way_out}")
 
 
 def unknown_root(setup: Setup) -> Iterator[ConfigError]:

@@ -15,6 +15,7 @@ from receiver.store.tables import alerts, audit, deliveries, episodes, runs, ste
 BATCH = 500  #: rows of the leading table in one transaction
 ENTRIES = 10_000  #: of the audit log
 
+
 @dataclass(frozen=True)
 class Prefix:
     """The oldest rows of the audit log, to be removed."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 FITTING = {"hash": "0" * 64, "url": "https://hooks.example.com/services/secret"}
 """What stands in the file of a key that takes more than any text."""
+STORE = "postgresql://amend:secret@db.example.com/amend"
 
 
 def write_secrets(settings: str, beside: Path) -> None:
@@ -12,4 +13,4 @@ def write_secrets(settings: str, beside: Path) -> None:
     for key, name in re.findall(r"(\w+)_file: ([^\s,}]+)", settings):
         if not name.startswith("/"):
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            (beside / name).write_text(FITTING.get(key, "secret"))
+            (beside / name).write_text(STORE if "store" in name else FITTING.get(key, "secret"))
