@@ -100,6 +100,17 @@ class Process:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
+        self.begin()
+        try:
+            until(self._ready_or_dead, within=self.starts_within, why=f"{self.name} is not ready")
+            assert self.running, f"{self.name} ended at once"
+        except BaseException:
+            print(self.tail())
+            self.kill9()
+            raise
+
+    def begin(self) -> None:
+        """Start it, and wait for nothing."""
         assert not self.running, f"{self.name} runs already"
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C reaches pytest alone, which then stops everything in order.
@@ -112,13 +123,6 @@ class Process:
                 start_new_session=True,
             )
         _running.append(self)
-        try:
-            until(self._ready_or_dead, within=self.starts_within, why=f"{self.name} is not ready")
-            assert self.running, f"{self.name} ended at once"
-        except BaseException:
-            print(self.tail())
-            self.kill9()
-            raise
 
     def terminate(self) -> int:
         """SIGTERM, and SIGKILL when it does not listen; its exit code."""
