@@ -1,4 +1,4 @@
-"""A real Alertmanager of its own (no cluster, no waiting), and amtool beside it.
+"""A real Alertmanager of its own (no cluster unless a test names peers, no waiting), and amtool beside it.
 
 Tests post alerts to it or let Prometheus do so, and read back what it holds.
 """
@@ -49,11 +49,22 @@ def to_webhook(url: str, *, token_file: Path | None = None, **route: object) -> 
 
 
 class Alertmanager(Process):
-    """An Alertmanager with the given configuration, which `to_webhook` makes for the usual case."""
+    """An Alertmanager with the given configuration, which `to_webhook` makes for the usual case.
+
+    `gossip` is where it talks to its cluster, `peers` are where the others of it do.
+    """
 
     name = "Alertmanager"
 
-    def __init__(self, directory: Path, config: Mapping[str, Any], *, flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        *,
+        gossip: str = "",
+        peers: Sequence[str] = (),
+        flags: Sequence[str] = (),
+    ) -> None:
         self.directory = Path(tempfile.mkdtemp(dir=directory, prefix="alertmanager-"))
         self.address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.address}"
@@ -65,7 +76,8 @@ class Alertmanager(Process):
                 f"--config.file={self.config}",
                 f"--storage.path={self.directory / 'data'}",
                 f"--web.listen-address={self.address}",
-                "--cluster.listen-address=",
+                f"--cluster.listen-address={gossip}",
+                *(f"--cluster.peer={peer}" for peer in peers),
                 *flags,
             ],
             log=self.directory / "log",

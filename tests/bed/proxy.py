@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 CHUNK = 65536
+LATE = 3.0  #: seconds
 
 
 class Fault(Enum):
@@ -24,6 +25,7 @@ class Fault(Enum):
     STALL_IN_HEADERS = "stall in headers"
     STALL_IN_BODY = "stall in body"
     DRIP = "drip"  #: a byte at a time, so that no wait on the socket is ever long
+    LATE = "late"  #: the part behind has done it, and its answer comes some seconds later
     DROP = "drop"  #: the part behind has done it, and the connection closes without a word
 
 
@@ -106,6 +108,9 @@ class Proxy:
             case Fault.STALL_IN_BODY:
                 client.sendall(answer[: max(head, len(answer) - 1)])
                 self._ended.wait()
+            case Fault.LATE:
+                self._ended.wait(LATE)
+                client.sendall(answer)
             case Fault.DRIP:
                 for index in range(len(answer)):
                     client.sendall(answer[index : index + 1])

@@ -109,7 +109,7 @@ class Receiver(Process):
 
     def get(self, path: str, **parameters: str) -> Any:
         """The JSON of a path below `/api/v1/`, asked with the API key."""
-        answer = self._ask("GET", f"/api/v1/{path}", params=parameters)
+        answer = self.ask("GET", f"/api/v1/{path}", params=parameters)
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -132,9 +132,9 @@ class Receiver(Process):
 
     def reload(self) -> httpx.Response:
         """Have it read its files again, and give the answer whatever it is."""
-        return self._ask("POST", "/-/reload")
+        return self.ask("POST", "/-/reload")
 
-    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.key_file.read_text()}"}
         return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, trust_env=False, **options)
 
