@@ -15,7 +15,7 @@ from receiver import metrics
 from receiver.audit import Kind
 from receiver.case import Case, World
 from receiver.execution import Execution, Planned, plan
-from receiver.guards import GUARDS, LedgerGuard, ask, judge_ledger
+from receiver.guards import GUARDS, LedgerGuard, ask, look_outside
 from receiver.run import PASSING, Outcome, Phase, Reason, Refusal, Run, Status
 from receiver.store import limits, runs
 
@@ -64,17 +64,29 @@ class Judgement:
         return decision
 
     async def _allow(self, decision: Decision) -> None:
+        """Every guard in order.
+
+        Those of the ledger are asked in the claim in any case. Before it they only save questions to others, and are
+        left out where nobody else is asked, unless another guard says no: the first no is the one that counts.
+        """
         case = decision.case
+        at_claim = case.playbook.enforced and not look_outside(case.playbook)
         of_ledger: list[LedgerGuard] = []
         for guard in GUARDS:
             if isinstance(guard, LedgerGuard):
                 of_ledger.append(guard)
                 continue
-            await self._ask_ledger(decision, of_ledger)
-            of_ledger = []
-            await ask(guard.name, guard.check(case, self.world), case)
+            try:
+                if not at_claim:
+                    asked, of_ledger = of_ledger, []
+                    await self._ask_ledger(decision, asked)
+                await ask(guard.name, guard.check(case, self.world), case)
+            except Refusal:
+                await self._ask_ledger(decision, of_ledger)
+                raise
             decision.passed.append(guard.name)
-        await self._ask_ledger(decision, of_ledger)
+        if not at_claim:
+            await self._ask_ledger(decision, of_ledger)
         decision.plan = plan(case, case.playbook.steps, phase=Phase.STEPS)
 
     async def _ask_ledger(self, decision: Decision, guards: Sequence[LedgerGuard]) -> None:
@@ -92,7 +104,11 @@ class Judgement:
         """The limits once more, the lock, and the first step's intent: all of it or nothing."""
         case = decision.case
         case.now = self.world.clock()
-        judge_ledger(connection, case, self.world)
+        decision.passed = []
+        for guard in GUARDS:
+            if isinstance(guard, LedgerGuard):
+                guard.judge(connection, case, self.world)
+            decision.passed.append(guard.name)
         acting = runs.change(
             connection,
             case.run,
@@ -168,6 +184,8 @@ class Judgement:
         def write(connection: sa.Connection) -> Run:
             if not repeated:
                 self.world.tell(connection, run, Kind.SKIPPED, row)
+            # Who had the lock has woken those that waited for it; we were not among them yet.
+            let_go = no.reason is Reason.LOCKED and workload and not limits.holder(connection, workload, besides=run.id)
             return runs.change(
                 connection,
                 run,
@@ -177,7 +195,7 @@ class Judgement:
                 reason=no.reason,
                 detail=no.detail,
                 workload=workload,
-                wake_at=now if gives_up else again,
+                wake_at=now if gives_up or let_go else again,
                 state={**run.state, **(told or {})},
             )
 

@@ -15,7 +15,7 @@ from receiver.case import LATER, Case, World
 from receiver.condition import NoNumber
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.evidence import holds, watched
-from receiver.playbook import Target
+from receiver.playbook import Playbook, Target
 from receiver.render import Unrenderable
 from receiver.run import Reason, Refusal
 from receiver.store import episodes, limits
@@ -194,14 +194,11 @@ class RateLimit(LedgerGuard):
 
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:
         minute = timedelta(minutes=1)
-        acted = limits.acted(connection, since=case.now - minute, verbs=COUNTED)
-        if len(acted) >= world.limits.actions_per_minute:
-            raise Refusal(
-                Reason.RATE_LIMITED,
-                f"{len(acted)} actions in the last minute; limits.actions_per_minute allows "
-                f"{world.limits.actions_per_minute}",
-                retry_at=acted[-world.limits.actions_per_minute] + minute,
-            )
+        allowed = world.limits.actions_per_minute
+        earliest = limits.acted(connection, since=case.now - minute, verbs=COUNTED, allowed=allowed)
+        if earliest:
+            told = f"{allowed} actions in the last minute, as many as limits.actions_per_minute allows"
+            raise Refusal(Reason.RATE_LIMITED, told, retry_at=earliest + minute)
         if case.workload is None:
             return
         span = timedelta(minutes=10)
@@ -258,6 +255,11 @@ class OnlyIf:
         raise case.refuse(Reason.CONDITION_FALSE, f"only_if is false: {expr.strip()}", retry_in=LATER)
 
 
+def look_outside(playbook: Playbook) -> bool:
+    """Whether a guard of this playbook asks a platform or Prometheus, which takes time and may be in vain."""
+    return playbook.target != "none" or playbook.only_if is not None
+
+
 GUARDS: Sequence[Guard | LedgerGuard] = (
     Enabled(),
     EpisodeState(),
@@ -273,13 +275,6 @@ GUARDS: Sequence[Guard | LedgerGuard] = (
     OnlyIf(),
 )
 """In the order in which they are asked; the first no ends the decision."""
-
-
-def judge_ledger(connection: sa.Connection, case: Case, world: World) -> None:
-    """Every guard of the ledger at once, in the transaction that claims the run."""
-    for guard in GUARDS:
-        if isinstance(guard, LedgerGuard):
-            guard.judge(connection, case, world)
 
 
 async def ask(name: str, answer: Awaitable[None], case: Case) -> None:

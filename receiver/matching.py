@@ -5,6 +5,7 @@ runs it begins or wakes are committed together.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -64,33 +65,54 @@ class Matching:
 
         `answers`: by alert id, whether Prometheus saw a gap (or did not say).
         """
-        batch = Batch()
         waiting = deliveries.waiting(connection, limit=BATCH, besides=asking)
-        current, last = episodes.newest(connection, {stored.alert_key for stored in waiting})
+        if not waiting:
+            return Batch()
+        try:
+            with connection.begin_nested(), self.log.together(connection):
+                return self._take_all(connection, waiting, now=now, answers=answers)
+        except sa.exc.DBAPIError:
+            raise
+        except Exception:  # one alert that we cannot digest must not stop all others: find out which
+            log.exception("alerts are taken one by one")
+            return self._take_all(connection, waiting, now=now, answers=answers, apart=True)
+
+    def _take_all(
+        self,
+        connection: sa.Connection,
+        waiting: Sequence[StoredAlert],
+        *,
+        now: datetime,
+        answers: Mapping[int, bool],
+        apart: bool = False,
+    ) -> Batch:
+        """All alerts in order; `apart`, those that cannot be digested are quarantined."""
+        batch = Batch(looked_at=len(waiting))
+        known = episodes.newest(connection, {stored.alert_key for stored in waiting})
         settled: dict[str, list[int]] = {"applied": [], "stale": []}
         asked: set[str] = set()
         for stored in waiting:
             if stored.alert_key in asked:  # what is asked about one alert decides about those after it
+                batch.looked_at -= 1
                 continue
             try:
-                with connection.begin_nested():
-                    change = self._take(connection, stored, known=(current, last), now=now, gap=answers.get(stored.id))
-            except sa.exc.DBAPIError:
-                raise
-            except Exception as error:  # one alert that we cannot digest must not stop all others
+                with connection.begin_nested() if apart else nullcontext():
+                    change = self._take(connection, stored, known=known, now=now, gap=answers.get(stored.id))
+            except Exception as error:
+                if not apart or isinstance(error, sa.exc.DBAPIError):
+                    raise
                 metrics.WORKER_ERRORS.inc()
                 log.exception("alert quarantined", alert=stored.id)
                 deliveries.settle(connection, [stored.id], state="quarantined", why=f"{type(error).__name__}: {error}")
-                batch.looked_at += 1
                 continue
             if change is Change.ASK:
-                batch.questions.append(Question(stored, current[stored.alert_key]))
+                batch.questions.append(Question(stored, known[0][stored.alert_key]))
+                batch.looked_at -= 1
                 asked.add(stored.alert_key)
                 continue
             settled["stale" if change is Change.STALE else "applied"].append(stored.id)
         deliveries.settle(connection, settled["applied"], state="applied")
         deliveries.settle(connection, settled["stale"], state="stale", why="about something that is over")
-        batch.looked_at += len(settled["applied"]) + len(settled["stale"])
         return batch
 
     def _take(

@@ -20,8 +20,8 @@ from receiver.errors import AmendError
 from receiver.execution import Execution
 from receiver.guards import TargetResolves, look_again
 from receiver.playbook import Playbook, Verify
-from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
-from receiver.store import episodes, runs
+from receiver.run import Episode, Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
+from receiver.store import runs
 from receiver.verify import Verdict, Verifier, Watch, judge
 
 log = structlog.get_logger(__name__)
@@ -47,13 +47,13 @@ class Pipeline:
         self.verifier = Verifier(world.prometheus)
         self.conclusion = Conclusion(world, self.execution)
 
-    async def advance(self, run: Run) -> None:
+    async def advance(self, run: Run, episode: Episode) -> None:
         """Take a claimed run one turn further."""
         playbook = self.playbooks().get(run.playbook)
         if playbook is None:
             await self._abandon(run)
             return
-        case = await self._case(run, playbook)
+        case = Case(run, episode, playbook, self.world.clock(), self.world.link(run))
         if run.workload and run.status in BEGUN:
             metrics.IN_PROGRESS.labels(playbook=run.playbook, target=run.workload).set(1)
         match run.status:
@@ -65,11 +65,6 @@ class Pipeline:
                 await self._verify(case)
             case _:  # done meanwhile: there is nothing left to wake for
                 await self.world.ledger.write(lambda c: runs.change(c, run, at=self.world.clock(), wake_at=None))
-
-    async def _case(self, run: Run, playbook: Playbook) -> Case:
-        episode = await self.world.ledger.read(lambda c: episodes.get(c, run.episode_id))
-        assert episode is not None  # runs refer to it
-        return Case(run, episode, playbook, self.world.clock(), self.world.link(run))
 
     async def _decide(self, case: Case) -> None:
         decision = await self.judgement.decide(case)

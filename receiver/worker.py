@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 import structlog
 
 from receiver import metrics
@@ -19,7 +20,7 @@ from receiver.alertmanager import Alertmanager
 from receiver.conventions import ALERTNAME
 from receiver.errors import AmendError
 from receiver.labels import selector
-from receiver.matching import Matching, Question
+from receiver.matching import Batch, Matching, Question
 from receiver.pipeline import Pipeline
 from receiver.prometheus import Prometheus, Sample
 from receiver.run import Episode, Run
@@ -34,6 +35,15 @@ RENEW = 4.0  #: seconds
 POLL = 1.0  #: seconds after which the store is asked although nobody woke us
 AT_ONCE = 64  #: runs in progress
 SWEEP = 60.0  #: seconds between looks for orphaned episodes
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at the store brought."""
+
+    batch: Batch
+    claimed: list[tuple[Run, Episode]]
+    due: datetime | None  #: when the next run is, where there was nothing to do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,46 +88,40 @@ class Worker:
     async def _work(self) -> None:
         while not self._stopping.is_set():
             try:
-                busy = await self._turn()
+                patience = await self._turn()
             except StoreError as error:
                 log.error("store", error=str(error))
-                busy = False
-            if not busy:
+                patience = POLL
+            if patience:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), timeout=await self._patience())
+                    await asyncio.wait_for(self._news.wait(), timeout=patience)
                 self._news.clear()
 
-    async def _turn(self) -> bool:
-        """One look at the store; whether there may be more to do at once."""
+    async def _turn(self) -> float:
+        """One look at the store; for how many seconds there is nothing to do if nobody wakes us."""
         now = self.clock()
         free = AT_ONCE - len(self._busy)
         answers, asking = dict(self._answers), list(self._asking)
 
-        def look(connection: Any) -> tuple[int, list[Question], list[Run]]:
+        def look(connection: sa.Connection) -> _Look:
             batch = self.matching.work_off(connection, now=now, answers=answers, asking=asking)
             claimed = runs.claim_due(
                 connection, owner=self.owner, at=self.clock(), lease=LEASE, limit=free, busy=list(self._busy)
             )
-            return batch.looked_at, batch.questions, claimed
+            about = episodes.by_id(connection, {run.episode_id for run in claimed})
+            due = None if batch.looked_at or claimed else runs.next_wake(connection)
+            return _Look(batch, [(run, about[run.episode_id]) for run in claimed], due)
 
-        looked_at, questions, claimed = await self.ledger.write(look)
+        seen = await self.ledger.write(look)
         for answered in answers:
             del self._answers[answered]
-        for question in questions:
+        for question in seen.batch.questions:
             self._start(self._asking, question.stored.alert_key, self._ask(question))
-        for run in claimed:
-            self._start(self._busy, run.id, self._advance(run))
-        return bool(looked_at or claimed)
-
-    async def _patience(self) -> float:
-        """How long nothing is due, if nobody wakes us."""
-        try:
-            due = await self.ledger.read(runs.next_wake)
-        except StoreError:
-            return POLL
-        if due is None:
-            return POLL
-        return min(POLL, max(0.02, (due - self.clock()).total_seconds()))
+        for run, episode in seen.claimed:
+            self._start(self._busy, run.id, self._advance(run, episode))
+        if seen.batch.looked_at or seen.claimed:
+            return 0
+        return min(POLL, max(0.02, (seen.due - self.clock()).total_seconds())) if seen.due else POLL
 
     def _start(self, tasks: dict[Key, asyncio.Task[None]], key: Key, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -129,9 +133,9 @@ class Worker:
 
         task.add_done_callback(done)
 
-    async def _advance(self, run: Run) -> None:
+    async def _advance(self, run: Run, episode: Episode) -> None:
         try:
-            await self.pipeline.advance(run)
+            await self.pipeline.advance(run, episode)
         except runs.Superseded as error:
             log.warning("superseded", run=run.id, error=str(error))
         except StoreError as error:  # the lease runs out, and the run is found again when the store is back

@@ -401,3 +401,11 @@ def test_a_wait_that_goes_on_is_told_once(bench: Bench) -> None:
     bench.fire()
     bench.wait(minutes=5)
     assert bench.kinds() == ["episode_opened", "skipped"]
+
+
+def test_those_that_wait_for_one_lock_get_it_one_after_another_and_at_once(tmp_path: Path) -> None:
+    playbooks = RESTART + "  cooldown: 0s\n  max_attempts: {count: 100, within: 1h}\n"
+    with Bench(tmp_path, playbooks, limits=Limits(actions_per_minute=100)) as bench:
+        many = [alert("Slow", service="orders", instance=str(number), started=bench.now) for number in range(30)]
+        bench.deliver(*many)
+        assert bench.calls == [("restart", "orders")] * 30

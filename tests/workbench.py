@@ -277,7 +277,7 @@ class Bench:
             await asyncio.sleep(0.01)
 
     async def _work(self, worker: Worker) -> None:
-        while await worker._turn() or worker._busy or worker._asking:
+        while not await worker._turn() or worker._busy or worker._asking:
             if tasks := [*worker._busy.values(), *worker._asking.values()]:
                 await asyncio.wait(tasks)
 

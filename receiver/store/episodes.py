@@ -16,6 +16,12 @@ def get(connection: sa.Connection, episode_id: int) -> Episode | None:
     return _episode(row) if row else None
 
 
+def by_id(connection: sa.Connection, ids: Collection[int]) -> dict[int, Episode]:
+    if not ids:
+        return {}
+    return {row.id: _episode(row) for row in connection.execute(sa.select(episodes).where(episodes.c.id.in_(ids)))}
+
+
 def newest(connection: sa.Connection, keys: Collection[str]) -> tuple[dict[str, Episode], dict[str, Episode]]:
     """By alert key: the open episodes, and of the closed ones those that ended last."""
     ours = episodes.c.alert_key.in_(keys)

@@ -61,11 +61,17 @@ def touched(connection: sa.Connection, *, since: datetime, playbook: str | None 
     return {row.workload: row.last for row in connection.execute(query)}
 
 
-def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str]) -> list[datetime]:
-    """When steps of these verbs were begun by any playbook, oldest first: each call counts, not each run."""
+def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str], allowed: int) -> datetime | None:
+    """When the earliest of the last `allowed` steps of these verbs began; None if there were fewer since.
+
+    Each step of any playbook counts, not each run.
+    """
     query = (
         sa.select(steps.c.started_at)
         .where(steps.c.started_at > since, steps.c.verb.in_(verbs))
-        .order_by(steps.c.started_at)
+        .order_by(steps.c.started_at.desc())
+        .offset(allowed - 1)
+        .limit(1)
     )
-    return list(connection.execute(query).scalars())
+    moment: datetime | None = connection.execute(query).scalar()
+    return moment

@@ -31,26 +31,24 @@ def create(
     wake_at: datetime,
 ) -> Run | None:
     """A new attempt, to be decided at `wake_at`; None if it exists already."""
-    taken = sa.select(runs.c.id).where(
-        runs.c.episode_id == episode_id, runs.c.playbook == playbook, runs.c.attempt == attempt
-    )
-    if connection.execute(taken).first():
-        return None
-    statement = runs.insert().values(
-        episode_id=episode_id,
-        playbook=playbook,
-        attempt=attempt,
-        mode=mode,
-        status=Status.MATCHED,
-        outcome=Outcome.NONE,
-        detail="",
-        created_at=at,
-        updated_at=at,
-        wake_at=wake_at,
-        epoch=0,
-        state={},
-    )
-    return _run(connection.execute(statement.returning(*runs.c)).one())
+    taken = sa.exists().where(runs.c.episode_id == episode_id, runs.c.playbook == playbook, runs.c.attempt == attempt)
+    values: dict[sa.Column[Any], Any] = {
+        runs.c.episode_id: episode_id,
+        runs.c.playbook: playbook,
+        runs.c.attempt: attempt,
+        runs.c.mode: mode,
+        runs.c.status: Status.MATCHED,
+        runs.c.outcome: Outcome.NONE,
+        runs.c.detail: "",
+        runs.c.created_at: at,
+        runs.c.updated_at: at,
+        runs.c.wake_at: wake_at,
+        runs.c.epoch: 0,
+        runs.c.state: {},
+    }
+    row = sa.select(*(sa.literal(value, column.type) for column, value in values.items())).where(~taken)
+    made = connection.execute(runs.insert().from_select(list(values), row).returning(*runs.c)).first()
+    return _run(made) if made else None
 
 
 def get(connection: sa.Connection, run_id: int) -> Run | None:
@@ -78,16 +76,15 @@ def claim_due(
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    ids = connection.execute(due).scalars().all()
-    if not ids:
-        return []
-    connection.execute(
+    claimed = (
         runs.update()
-        .where(runs.c.id.in_(ids))
+        .where(runs.c.id.in_(due.scalar_subquery()))
         .values(epoch=runs.c.epoch + 1, lease_owner=owner, lease_until=clock + lease)
+        .returning(*runs.c)
     )
-    known = _steps(connection, ids)
-    rows = connection.execute(sa.select(runs).where(runs.c.id.in_(ids)).order_by(runs.c.wake_at, runs.c.id))
+    rows = sorted(connection.execute(claimed), key=lambda row: (row.wake_at, row.id))
+    begun = [row.id for row in rows if row.status != Status.MATCHED]
+    known = _steps(connection, begun) if begun else {}
     return [_run(row, known.get(row.id, ())) for row in rows]
 
 

@@ -159,6 +159,7 @@ steps = sa.Table(
     sa.Column("epoch", sa.Integer, nullable=False),
     # a step of an attempt is carried out at most once
     sa.UniqueConstraint("run_id", "phase", "position"),
+    sa.Index("ix_steps_started_at", "started_at"),
 )
 
 # the processes that work on this store, each with what it runs on

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -62,23 +62,27 @@ class Writer:
 
     def _commit(self, jobs: list[tuple[Query[Any], Future[Any]]]) -> None:
         wanted = [job for job in jobs if job[1].set_running_or_notify_cancel()]
+        alone = len(wanted) == 1  # its transaction is savepoint enough
         done: list[tuple[Future[Any], Any]] = []
         try:
             with self._engine.begin() as connection:
                 self._begin(connection)
                 for query, future in wanted:
                     try:
-                        with connection.begin_nested():
+                        with nullcontext() if alone else connection.begin_nested():
                             done.append((future, query(connection)))
                     except Exception as error:  # handed to whoever asked; the others' writes go on
                         if _is_stores_own(error):
                             raise  # SQLite may have rolled everything back: nobody may be told otherwise
                         future.set_exception(error)
+                        if alone:
+                            raise
         except Exception as error:  # noqa: BLE001 - the commit failed: all who waited for it are told
-            metrics.STORE_ERRORS.inc()
-            for _, future in wanted:
-                if not future.done():
-                    future.set_exception(StoreError(f"the store does not take writes: {plain(error)}"))
+            waiting = [future for _, future in wanted if not future.done()]
+            for future in waiting:
+                future.set_exception(StoreError(f"the store does not take writes: {plain(error)}"))
+            if waiting:
+                metrics.STORE_ERRORS.inc()
             return
         for future, result in done:
             future.set_result(result)

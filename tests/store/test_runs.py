@@ -1,6 +1,6 @@
 """Runs under their leases: one claimant, one holder of a workload, one writer per step."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -195,7 +195,7 @@ def test_a_step_left_in_mid_air_is_unknown_and_its_late_result_is_not_taken(
 ) -> None:
     begin()
     (gone,) = claim(connection)
-    intend(connection, gone)
+    intend(connection, act(connection, gone))
     (successor,) = claim(connection, "b", minute=5)
     assert [step.verb for step in runs.cut_off(connection, successor, at=at(5))] == ["restart"]
     with pytest.raises(Superseded):
@@ -246,8 +246,12 @@ def test_each_step_counts_as_an_action_but_those_of_other_verbs(connection: sa.C
     (run,) = claim(connection)
     for position, verb in enumerate(("restart", "notify", "scale")):
         runs.intend(connection, run, phase="steps", position=position, verb=verb, arguments={}, at=at(position))
-    assert limits.acted(connection, since=at(-1), verbs=["restart", "scale"]) == [at(0), at(2)]
-    assert limits.acted(connection, since=at(0), verbs=["restart", "scale"]) == [at(2)]
+
+    def earliest(allowed: int, *, since: float) -> datetime | None:
+        return limits.acted(connection, since=at(since), verbs=["restart", "scale"], allowed=allowed)
+
+    assert [earliest(allowed, since=-1) for allowed in (1, 2, 3)] == [at(2), at(0), None]
+    assert [earliest(allowed, since=0) for allowed in (1, 2)] == [at(2), None]
 
 
 # ── for people ──
