@@ -403,9 +403,10 @@ def test_a_wait_that_goes_on_is_told_once(bench: Bench) -> None:
     assert bench.kinds() == ["episode_opened", "skipped"]
 
 
-def test_those_that_wait_for_one_lock_get_it_one_after_another_and_at_once(tmp_path: Path) -> None:
-    playbooks = RESTART + "  cooldown: 0s\n  max_attempts: {count: 100, within: 1h}\n"
-    with Bench(tmp_path, playbooks, limits=Limits(actions_per_minute=100)) as bench:
-        many = [alert("Slow", service="orders", instance=str(number), started=bench.now) for number in range(30)]
-        bench.deliver(*many)
-        assert bench.calls == [("restart", "orders")] * 30
+def test_a_lock_that_was_let_go_before_the_refusal_was_written_down_is_asked_for_again_at_once(bench: Bench) -> None:
+    bench.platform.failing = Temporary("not now")
+    bench.fire()
+    run = bench.run()
+    late = Refusal(Reason.LOCKED, "another run has it", retry_at=bench.now + timedelta(seconds=30))
+    refused = bench.do(bench.worker.pipeline.judgement.refuse(run, late, workload=run.workload))
+    assert refused.wake_at == bench.now, "who had it has woken those that waited, and this one was not among them yet"
