@@ -58,6 +58,10 @@ def postgresql() -> Iterator[PostgreSql]:
         yield server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-rounds", type=int, default=20, help="How often tests/faults kills what it kills (20).")
+
+
 def pytest_configure() -> None:
     # As Ctrl-C does: by default SIGTERM ends pytest on the spot, and what it started would run on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

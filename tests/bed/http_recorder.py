@@ -6,7 +6,7 @@ It answers 200 at once unless a test tells it to answer something else, to stall
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -43,6 +43,7 @@ class HttpRecorder(Loopback):
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.before_answer: Callable[[Request], object] = lambda _: None  #: what happens when a request has come in
         self._answer: Answer | None = Answer()
         self._released = threading.Event()
         self._released.set()
@@ -74,15 +75,15 @@ class HttpRecorder(Loopback):
 
     def respond(self, request: BaseHTTPRequestHandler) -> None:
         length = int(request.headers.get("Content-Length", 0))
-        self.requests.append(
-            Request(
-                method=request.command,
-                path=request.path,
-                headers={name.lower(): text for name, text in request.headers.items()},
-                body=request.rfile.read(length),
-                at=time.time(),
-            )
+        seen = Request(
+            method=request.command,
+            path=request.path,
+            headers={name.lower(): text for name, text in request.headers.items()},
+            body=request.rfile.read(length),
+            at=time.time(),
         )
+        self.requests.append(seen)
+        self.before_answer(seen)
         self._released.wait()
         if answer := self._answer:
             _send(answer, request)
