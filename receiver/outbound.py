@@ -24,7 +24,9 @@ class Outbound:
 
     def __init__(self, allow_hosts: Collection[str]) -> None:
         self._allowed = frozenset(host.lower() for host in allow_hosts)
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False)
+        # as many connections as there are runs: those to a host that hangs must leave some to the others
+        limits = httpx.Limits(max_connections=None)
+        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=limits)
 
     async def send_allowed(self, method: str, url: str, *, within: float, **kwargs: Any) -> tuple[int, str]:
         """As `send`, to a host on the allow-list only: for URLs that a playbook holds."""

@@ -5,6 +5,7 @@ one takes over when the leases have run out.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ Key = TypeVar("Key", int, str)
 LEASE = timedelta(seconds=15)  #: after which a run that nobody renews may be taken over
 RENEW = 4.0  #: seconds
 POLL = 1.0  #: seconds after which the store is asked although nobody woke us
-AT_ONCE = 64  #: runs in progress
+AT_ONCE = 256  #: runs in progress
+OF_ONE_PLAYBOOK = 64  #: of these: runs that wait for what hangs leave room for those that need nothing of it
 SWEEP = 60.0  #: seconds between looks for orphaned episodes
 
 
@@ -100,16 +102,22 @@ class Worker:
     async def _turn(self) -> float:
         """One look at the store; for how many seconds there is nothing to do if nobody wakes us."""
         now = self.clock()
-        free = AT_ONCE - len(self._busy)
+        room, full = self._room()
         answers, asking = dict(self._answers), list(self._asking)
 
         def look(connection: sa.Connection) -> _Look:
             batch = self.matching.work_off(connection, now=now, answers=answers, asking=asking)
             claimed = runs.claim_due(
-                connection, owner=self.owner, at=self.clock(), lease=LEASE, limit=free, busy=list(self._busy)
+                connection,
+                owner=self.owner,
+                at=self.clock(),
+                lease=LEASE,
+                limit=room,
+                busy=list(self._busy),
+                besides=full,
             )
             about = episodes.by_id(connection, {run.episode_id for run in claimed})
-            due = None if batch.looked_at or claimed else runs.next_wake(connection)
+            due = runs.next_wake(connection, besides=full) if room and not (batch.looked_at or claimed) else None
             return _Look(batch, [(run, about[run.episode_id]) for run in claimed], due)
 
         seen = await self.ledger.write(look)
@@ -118,13 +126,22 @@ class Worker:
         for question in seen.batch.questions:
             self._start(self._asking, question.stored.alert_key, self._ask(question))
         for run, episode in seen.claimed:
-            self._start(self._busy, run.id, self._advance(run, episode))
+            self._start(self._busy, run.id, self._advance(run, episode), name=run.playbook)
         if seen.batch.looked_at or seen.claimed:
             return 0
         return min(POLL, max(0.02, (seen.due - self.clock()).total_seconds())) if seen.due else POLL
 
-    def _start(self, tasks: dict[Key, asyncio.Task[None]], key: Key, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _room(self) -> tuple[int, list[str]]:
+        """How many runs may be begun, and the playbooks of which none may be."""
+        busy = Counter(task.get_name() for task in self._busy.values())
+        full = [playbook for playbook, count in busy.items() if count >= OF_ONE_PLAYBOOK]
+        most = max((count for count in busy.values() if count < OF_ONE_PLAYBOOK), default=0)
+        return min(AT_ONCE - len(self._busy), OF_ONE_PLAYBOOK - most), full
+
+    def _start(
+        self, tasks: dict[Key, asyncio.Task[None]], key: Key, work: Coroutine[Any, Any, None], *, name: str = ""
+    ) -> None:
+        task = asyncio.create_task(work, name=name or None)
         tasks[key] = task
 
         def done(_: asyncio.Task[None]) -> None:

@@ -64,14 +64,24 @@ def newest(connection: sa.Connection, episode_id: int) -> dict[str, Run]:
 
 
 def claim_due(
-    connection: sa.Connection, *, owner: str, at: datetime, lease: timedelta, limit: int, busy: Collection[int]
+    connection: sa.Connection,
+    *,
+    owner: str,
+    at: datetime,
+    lease: timedelta,
+    limit: int,
+    busy: Collection[int],
+    besides: Collection[str] = (),
 ) -> list[Run]:
-    """Take runs whose time has come and that nobody holds; each has a new epoch, which is ours."""
+    """Take runs whose time has come and that nobody holds; each has a new epoch, which is ours.
+
+    None of the playbooks `besides`.
+    """
     clock = backend(connection).lease_clock(connection, at)
     free = runs.c.lease_until.is_(None) | (runs.c.lease_until <= clock)
     due = (
         sa.select(runs.c.id)
-        .where(runs.c.wake_at <= at, free, runs.c.id.not_in(busy))
+        .where(runs.c.wake_at <= at, free, runs.c.id.not_in(busy), runs.c.playbook.not_in(besides))
         .order_by(runs.c.wake_at, runs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -133,10 +143,10 @@ def wake_locked(connection: sa.Connection, workload: str, *, at: datetime, most:
     wake(connection, connection.execute(waiting).scalars().all(), at=at)
 
 
-def next_wake(connection: sa.Connection) -> datetime | None:
-    """When the next run is due: one that somebody works on, when its lease ends."""
+def next_wake(connection: sa.Connection, *, besides: Collection[str] = ()) -> datetime | None:
+    """When the next run is due, but for those of some playbooks: one that somebody works on, when its lease ends."""
     due = sa.select(sa.func.min(sa.func.coalesce(runs.c.lease_until, runs.c.wake_at))).where(
-        runs.c.wake_at.is_not(None)
+        runs.c.wake_at.is_not(None), runs.c.playbook.not_in(besides)
     )
     moment: datetime | None = connection.execute(due).scalar_one()
     return moment

@@ -20,8 +20,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql_store, "lease_clock", sqlite.lease_clock)
 
 
-def claim(connection: sa.Connection, owner: str = "a", *, minute: float = 0, busy: tuple[int, ...] = ()) -> list[Run]:
-    return runs.claim_due(connection, owner=owner, at=at(minute), lease=LEASE, limit=10, busy=busy)
+def claim(
+    connection: sa.Connection, owner: str = "a", *, minute: float = 0, busy: tuple[int, ...] = (), besides: str = ""
+) -> list[Run]:
+    return runs.claim_due(connection, owner=owner, at=at(minute), lease=LEASE, limit=10, busy=busy, besides=[besides])
 
 
 def act(connection: sa.Connection, run: Run, workload: str | None = "docker/local/container/x") -> Run:
@@ -66,6 +68,13 @@ def test_only_what_is_due_is_claimed_the_longest_due_first(connection: sa.Connec
     assert runs.next_wake(connection) == at(5.5)  # when the leases end: until then they are in good hands
     runs.rest(connection, [later.id])
     assert claim(connection, minute=60, busy=(early.id, late.id)) == []
+
+
+def test_a_playbook_that_has_all_that_it_may_is_left_out(connection: sa.Connection, begin: Begin) -> None:
+    waits, works = begin("hangs", wake=0), begin("well", wake=1)
+    assert [run.id for run in claim(connection, minute=2, besides="hangs")] == [works.id]
+    assert runs.next_wake(connection, besides=["hangs"]) == at(2) + LEASE
+    assert [run.id for run in claim(connection, minute=2)] == [waits.id]
 
 
 def test_a_lease_is_renewed_by_its_owner_alone(connection: sa.Connection, begin: Begin) -> None:
