@@ -46,7 +46,7 @@ class Question:
 class Batch:
     """What became of one batch."""
 
-    looked_at: int = 0
+    full: bool = False  #: as many as one transaction takes: there may be more
     questions: list[Question] = field(default_factory=list)
 
 
@@ -87,13 +87,12 @@ class Matching:
         apart: bool = False,
     ) -> Batch:
         """All alerts in order; `apart`, those that cannot be digested are quarantined."""
-        batch = Batch(looked_at=len(waiting))
+        batch = Batch(full=len(waiting) == BATCH)
         known = episodes.newest(connection, {stored.alert_key for stored in waiting})
         settled: dict[str, list[int]] = {"applied": [], "stale": []}
         asked: set[str] = set()
         for stored in waiting:
             if stored.alert_key in asked:  # what is asked about one alert decides about those after it
-                batch.looked_at -= 1
                 continue
             try:
                 with connection.begin_nested() if apart else nullcontext():
@@ -107,7 +106,6 @@ class Matching:
                 continue
             if change is Change.ASK:
                 batch.questions.append(Question(stored, known[0][stored.alert_key]))
-                batch.looked_at -= 1
                 asked.add(stored.alert_key)
                 continue
             settled["stale" if change is Change.STALE else "applied"].append(stored.id)

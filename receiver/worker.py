@@ -45,7 +45,8 @@ class _Look:
 
     batch: Batch
     claimed: list[tuple[Run, Episode]]
-    due: datetime | None  #: when the next run is, where there was nothing to do
+    more: bool  #: there may be more than was taken
+    due: datetime | None  #: when the next run is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +118,9 @@ class Worker:
                 besides=full,
             )
             about = episodes.by_id(connection, {run.episode_id for run in claimed})
-            due = runs.next_wake(connection, besides=full) if room and not (batch.looked_at or claimed) else None
-            return _Look(batch, [(run, about[run.episode_id]) for run in claimed], due)
+            more = batch.full or len(claimed) == room > 0
+            due = runs.next_wake(connection, besides=full) if room else None  # or when one of ours is done
+            return _Look(batch, [(run, about[run.episode_id]) for run in claimed], more, due)
 
         seen = await self.ledger.write(look)
         for answered in answers:
@@ -127,7 +129,7 @@ class Worker:
             self._start(self._asking, question.stored.alert_key, self._ask(question))
         for run, episode in seen.claimed:
             self._start(self._busy, run.id, self._advance(run, episode), name=run.playbook)
-        if seen.batch.looked_at or seen.claimed:
+        if seen.more:
             return 0
         return min(POLL, max(0.02, (seen.due - self.clock()).total_seconds())) if seen.due else POLL
 

@@ -9,6 +9,17 @@ import sqlalchemy as sa
 from receiver.alerts import Alert, Message, alert_key
 from receiver.store.tables import alerts, deliveries
 
+_DELIVERY = deliveries.insert().returning(deliveries.c.id)
+_ALERTS = alerts.insert()
+_WAITING = (
+    sa.select(alerts, deliveries.c.source, deliveries.c.received_at)
+    .join(deliveries, deliveries.c.id == alerts.c.delivery_id)
+    .where(alerts.c.state == "new", alerts.c.alert_key.not_in(sa.bindparam("besides", expanding=True)))
+    .order_by(alerts.c.id)
+    .limit(sa.bindparam("most"))
+    .with_for_update(of=alerts)
+)
+
 
 @dataclass(frozen=True)
 class StoredAlert:
@@ -32,7 +43,7 @@ def store(
 ) -> int:
     """Keep a delivery with all its alerts, also those that could not be read; its id."""
     delivery_id: int = connection.execute(
-        deliveries.insert().returning(deliveries.c.id),
+        _DELIVERY,
         {
             "received_at": received_at,
             "source": source,
@@ -73,7 +84,7 @@ def store(
         for bad in message.quarantined
     ]
     if rows:
-        connection.execute(alerts.insert(), rows)
+        connection.execute(_ALERTS, rows)
     return delivery_id
 
 
@@ -82,14 +93,6 @@ def waiting(connection: sa.Connection, *, limit: int, besides: Collection[str] =
 
     `besides` are alert keys that something else is to be found out about first.
     """
-    query = (
-        sa.select(alerts, deliveries.c.source, deliveries.c.received_at)
-        .join(deliveries, deliveries.c.id == alerts.c.delivery_id)
-        .where(alerts.c.state == "new", alerts.c.alert_key.not_in(besides))
-        .order_by(alerts.c.id)
-        .limit(limit)
-        .with_for_update(of=alerts)
-    )
     return [
         StoredAlert(
             id=row.id,
@@ -106,7 +109,7 @@ def waiting(connection: sa.Connection, *, limit: int, besides: Collection[str] =
                 fingerprint=row.fingerprint,
             ),
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_WAITING, {"besides": list(besides), "most": limit})
     ]
 
 

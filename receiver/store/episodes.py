@@ -10,35 +10,40 @@ from receiver.run import Closing, Episode
 from receiver.store.deliveries import StoredAlert
 from receiver.store.tables import episodes
 
+_GET = sa.select(episodes).where(episodes.c.id == sa.bindparam("id"))
+_BY_ID = sa.select(episodes).where(episodes.c.id.in_(sa.bindparam("ids", expanding=True)))
+_OURS = episodes.c.alert_key.in_(sa.bindparam("keys", expanding=True))
+_CURRENT = sa.select(episodes).where(_OURS, episodes.c.closed_at.is_(None))
+_ENDS = (
+    sa.select(episodes.c.alert_key, sa.func.max(episodes.c.ends_at).label("ends_at"))
+    .where(_OURS, episodes.c.closed_at.is_not(None))
+    .group_by(episodes.c.alert_key)
+    .subquery()
+)
+_LAST = (
+    sa.select(episodes)
+    .join(_ENDS, (_ENDS.c.alert_key == episodes.c.alert_key) & (_ENDS.c.ends_at == episodes.c.ends_at))
+    .order_by(episodes.c.id)
+)
+_OPEN = episodes.insert().returning(*episodes.c)
+
 
 def get(connection: sa.Connection, episode_id: int) -> Episode | None:
-    row = connection.execute(sa.select(episodes).where(episodes.c.id == episode_id)).first()
+    row = connection.execute(_GET, {"id": episode_id}).first()
     return _episode(row) if row else None
 
 
 def by_id(connection: sa.Connection, ids: Collection[int]) -> dict[int, Episode]:
     if not ids:
         return {}
-    return {row.id: _episode(row) for row in connection.execute(sa.select(episodes).where(episodes.c.id.in_(ids)))}
+    return {row.id: _episode(row) for row in connection.execute(_BY_ID, {"ids": list(ids)})}
 
 
 def newest(connection: sa.Connection, keys: Collection[str]) -> tuple[dict[str, Episode], dict[str, Episode]]:
     """By alert key: the open episodes, and of the closed ones those that ended last."""
-    ours = episodes.c.alert_key.in_(keys)
-    current = {
-        row.alert_key: _episode(row)
-        for row in connection.execute(sa.select(episodes).where(ours, episodes.c.closed_at.is_(None)))
-    }
-    ends = (
-        sa.select(episodes.c.alert_key, sa.func.max(episodes.c.ends_at).label("ends_at"))
-        .where(ours, episodes.c.closed_at.is_not(None))
-        .group_by(episodes.c.alert_key)
-        .subquery()
-    )
-    latest = sa.select(episodes).join(
-        ends, (ends.c.alert_key == episodes.c.alert_key) & (ends.c.ends_at == episodes.c.ends_at)
-    )
-    last = {row.alert_key: _episode(row) for row in connection.execute(latest.order_by(episodes.c.id))}
+    ours = {"keys": list(keys)}
+    current = {row.alert_key: _episode(row) for row in connection.execute(_CURRENT, ours)}
+    last = {row.alert_key: _episode(row) for row in connection.execute(_LAST, ours)}
     return current, last
 
 
@@ -53,7 +58,7 @@ def open_(connection: sa.Connection, stored: StoredAlert) -> Episode:
         "last_starts_at": alert.starts_at,
         "opened_at": stored.received_at,
     }
-    return _returning(connection, episodes.insert().values(values))
+    return _episode(connection.execute(_OPEN, values).one())
 
 
 def remember(connection: sa.Connection, stored: StoredAlert, last: Episode | None) -> Episode:

@@ -13,13 +13,33 @@ from receiver.store import runs
 from receiver.store.tables import runs as table
 from receiver.store.tables import steps
 
+_BOUND = sa.bindparam
+_HOLDER = sa.select(table.c.id).where(
+    table.c.workload == _BOUND("workload"),
+    table.c.status.in_([Status.ACTING, Status.VERIFYING]),
+    table.c.id != _BOUND("besides"),
+)
+_LAST_END = sa.select(sa.func.max(table.c.finished_at)).where(
+    table.c.workload == _BOUND("workload"),
+    table.c.playbook == _BOUND("playbook"),
+    table.c.mode == _BOUND("mode"),
+    table.c.status == Status.DONE,
+)
+_ATTEMPTS = sa.select(sa.func.count()).where(table.c.playbook == _BOUND("playbook"), table.c.acted_at > _BOUND("since"))
+_ON_WORKLOAD = _ATTEMPTS.where(table.c.workload == _BOUND("workload"))
+_IN_EPISODE = _ATTEMPTS.where(table.c.episode_id == _BOUND("episode_id"))
+_ACTED = (
+    sa.select(steps.c.started_at)
+    .where(steps.c.started_at > _BOUND("since"), steps.c.verb.in_(_BOUND("verbs", expanding=True)))
+    .order_by(steps.c.started_at.desc())
+    .offset(_BOUND("before"))
+    .limit(1)
+)
+
 
 def holder(connection: sa.Connection, workload: str, *, besides: int) -> Run | None:
     """The run that has the workload's lock, if another one does."""
-    query = sa.select(table.c.id).where(
-        table.c.workload == workload, table.c.status.in_([Status.ACTING, Status.VERIFYING]), table.c.id != besides
-    )
-    run_id = connection.execute(query).scalar()
+    run_id = connection.execute(_HOLDER, {"workload": workload, "besides": besides}).scalar()
     return runs.get(connection, run_id) if run_id is not None else None
 
 
@@ -30,13 +50,8 @@ def is_lock_taken(error: sa.exc.IntegrityError) -> bool:
 
 def last_end(connection: sa.Connection, *, workload: str, playbook: str, mode: str) -> datetime | None:
     """When this playbook's last run on the workload ended."""
-    ended = sa.select(sa.func.max(table.c.finished_at)).where(
-        table.c.workload == workload,
-        table.c.playbook == playbook,
-        table.c.mode == mode,
-        table.c.status == Status.DONE,
-    )
-    moment: datetime | None = connection.execute(ended).scalar_one()
+    values = {"workload": workload, "playbook": playbook, "mode": mode}
+    moment: datetime | None = connection.execute(_LAST_END, values).scalar_one()
     return moment
 
 
@@ -44,9 +59,10 @@ def attempts(
     connection: sa.Connection, *, playbook: str, since: datetime, workload: str | None, episode_id: int
 ) -> int:
     """How often this playbook acted on the workload; in the episode, for a playbook that acts on none."""
-    about = table.c.workload == workload if workload else table.c.episode_id == episode_id
-    query = sa.select(sa.func.count()).where(about, table.c.playbook == playbook, table.c.acted_at > since)
-    return connection.execute(query).scalar_one()
+    values = {"playbook": playbook, "since": since}
+    if workload:
+        return connection.execute(_ON_WORKLOAD, {**values, "workload": workload}).scalar_one()
+    return connection.execute(_IN_EPISODE, {**values, "episode_id": episode_id}).scalar_one()
 
 
 def touched(connection: sa.Connection, *, since: datetime, playbook: str | None = None) -> dict[str, datetime]:
@@ -66,12 +82,6 @@ def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str],
 
     Each step of any playbook counts, not each run.
     """
-    query = (
-        sa.select(steps.c.started_at)
-        .where(steps.c.started_at > since, steps.c.verb.in_(verbs))
-        .order_by(steps.c.started_at.desc())
-        .offset(allowed - 1)
-        .limit(1)
-    )
-    moment: datetime | None = connection.execute(query).scalar()
+    values = {"since": since, "verbs": list(verbs), "before": allowed - 1}
+    moment: datetime | None = connection.execute(_ACTED, values).scalar()
     return moment

@@ -11,6 +11,9 @@ import sqlalchemy as sa
 from receiver.audit import GENESIS, Broken, Entry, Kind, seal
 from receiver.store.tables import audit
 
+_HEAD = sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
+_ADD = audit.insert()
+
 
 class Log:
     """The chain's end: who writes, and with which key."""
@@ -52,7 +55,7 @@ class Log:
             "hash": seal(entry, self.key),
         }
         if self._together is None:
-            connection.execute(audit.insert(), row)
+            connection.execute(_ADD, row)
         else:
             self._together.append(row)
 
@@ -66,13 +69,13 @@ class Log:
         finally:
             self._together = None
         if rows:
-            connection.execute(audit.insert(), rows)
+            connection.execute(_ADD, rows)
 
     def _head(self, connection: sa.Connection) -> tuple[int, str]:
         """Number and hash of the last row."""
         if self._together:
             return self._together[-1]["seq"], self._together[-1]["hash"]
-        last = connection.execute(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
+        last = connection.execute(_HEAD).first()
         return (last.seq, last.hash) if last else (0, GENESIS)
 
 

@@ -15,6 +15,52 @@ from receiver.run import Outcome, Phase, Reason, Run, Status, Step, StepStatus
 from receiver.store.engine import backend
 from receiver.store.tables import episodes, runs, steps
 
+# Statements of every alert's way are made once: making one costs more than SQLite needs to carry it out.
+_NEW: Mapping["sa.Column[Any]", Any] = {
+    runs.c.episode_id: sa.bindparam("episode_id", type_=runs.c.episode_id.type),
+    runs.c.playbook: sa.bindparam("playbook", type_=runs.c.playbook.type),
+    runs.c.attempt: sa.bindparam("attempt", type_=runs.c.attempt.type),
+    runs.c.mode: sa.bindparam("mode", type_=runs.c.mode.type),
+    runs.c.status: sa.literal(Status.MATCHED, runs.c.status.type),
+    runs.c.outcome: sa.literal(Outcome.NONE, runs.c.outcome.type),
+    runs.c.detail: sa.literal("", runs.c.detail.type),
+    runs.c.created_at: sa.bindparam("at", type_=runs.c.created_at.type),
+    runs.c.updated_at: sa.bindparam("at", type_=runs.c.updated_at.type),
+    runs.c.wake_at: sa.bindparam("wake_at", type_=runs.c.wake_at.type),
+    runs.c.epoch: sa.literal(0, runs.c.epoch.type),
+    runs.c.state: sa.literal({}, runs.c.state.type),
+}
+_TAKEN = sa.exists().where(
+    runs.c.episode_id == sa.bindparam("episode_id"),
+    runs.c.playbook == sa.bindparam("playbook"),
+    runs.c.attempt == sa.bindparam("attempt"),
+)
+_CREATE = runs.insert().from_select(list(_NEW), sa.select(*_NEW.values()).where(~_TAKEN)).returning(*runs.c)
+
+_NOT_OF = runs.c.playbook.not_in(sa.bindparam("besides", expanding=True))
+_DUE = (
+    sa.select(runs.c.id)
+    .where(
+        runs.c.wake_at <= sa.bindparam("at"),
+        runs.c.lease_until.is_(None) | (runs.c.lease_until <= sa.bindparam("clock")),
+        runs.c.id.not_in(sa.bindparam("busy", expanding=True)),
+        _NOT_OF,
+    )
+    .order_by(runs.c.wake_at, runs.c.id)
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    runs.update()
+    .where(runs.c.id.in_(_DUE.scalar_subquery()))
+    .values(epoch=runs.c.epoch + 1, lease_owner=sa.bindparam("owner"), lease_until=sa.bindparam("until"))
+    .returning(*runs.c)
+)
+_NEXT = sa.select(sa.func.min(sa.func.coalesce(runs.c.lease_until, runs.c.wake_at))).where(
+    runs.c.wake_at.is_not(None), _NOT_OF
+)
+_INTEND = steps.insert()
+
 
 class Superseded(AmendError):
     """Another process has claimed the run since: nothing was recorded."""
@@ -31,23 +77,8 @@ def create(
     wake_at: datetime,
 ) -> Run | None:
     """A new attempt, to be decided at `wake_at`; None if it exists already."""
-    taken = sa.exists().where(runs.c.episode_id == episode_id, runs.c.playbook == playbook, runs.c.attempt == attempt)
-    values: dict[sa.Column[Any], Any] = {
-        runs.c.episode_id: episode_id,
-        runs.c.playbook: playbook,
-        runs.c.attempt: attempt,
-        runs.c.mode: mode,
-        runs.c.status: Status.MATCHED,
-        runs.c.outcome: Outcome.NONE,
-        runs.c.detail: "",
-        runs.c.created_at: at,
-        runs.c.updated_at: at,
-        runs.c.wake_at: wake_at,
-        runs.c.epoch: 0,
-        runs.c.state: {},
-    }
-    row = sa.select(*(sa.literal(value, column.type) for column, value in values.items())).where(~taken)
-    made = connection.execute(runs.insert().from_select(list(values), row).returning(*runs.c)).first()
+    values = {"episode_id": episode_id, "playbook": playbook, "attempt": attempt, "mode": mode}
+    made = connection.execute(_CREATE, {**values, "at": at, "wake_at": wake_at}).first()
     return _run(made) if made else None
 
 
@@ -78,21 +109,9 @@ def claim_due(
     None of the playbooks `besides`.
     """
     clock = backend(connection).lease_clock(connection, at)
-    free = runs.c.lease_until.is_(None) | (runs.c.lease_until <= clock)
-    due = (
-        sa.select(runs.c.id)
-        .where(runs.c.wake_at <= at, free, runs.c.id.not_in(busy), runs.c.playbook.not_in(besides))
-        .order_by(runs.c.wake_at, runs.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    claimed = (
-        runs.update()
-        .where(runs.c.id.in_(due.scalar_subquery()))
-        .values(epoch=runs.c.epoch + 1, lease_owner=owner, lease_until=clock + lease)
-        .returning(*runs.c)
-    )
-    rows = sorted(connection.execute(claimed), key=lambda row: (row.wake_at, row.id))
+    values = {"at": at, "clock": clock, "busy": list(busy), "besides": list(besides), "most": limit}
+    values |= {"owner": owner, "until": clock + lease}
+    rows = sorted(connection.execute(_CLAIM, values), key=lambda row: (row.wake_at, row.id))
     begun = [row.id for row in rows if row.status != Status.MATCHED]
     known = _steps(connection, begun) if begun else {}
     return [_run(row, known.get(row.id, ())) for row in rows]
@@ -145,10 +164,7 @@ def wake_locked(connection: sa.Connection, workload: str, *, at: datetime, most:
 
 def next_wake(connection: sa.Connection, *, besides: Collection[str] = ()) -> datetime | None:
     """When the next run is due, but for those of some playbooks: one that somebody works on, when its lease ends."""
-    due = sa.select(sa.func.min(sa.func.coalesce(runs.c.lease_until, runs.c.wake_at))).where(
-        runs.c.wake_at.is_not(None), runs.c.playbook.not_in(besides)
-    )
-    moment: datetime | None = connection.execute(due).scalar_one()
+    moment: datetime | None = connection.execute(_NEXT, {"besides": list(besides)}).scalar_one()
     return moment
 
 
@@ -163,20 +179,9 @@ def intend(
     at: datetime,
 ) -> None:
     """Write down a step before it is carried out; a second time is refused by the database."""
-    connection.execute(
-        steps.insert().values(
-            run_id=run.id,
-            phase=phase,
-            position=position,
-            verb=verb,
-            status=StepStatus.INTENT,
-            arguments=arguments,
-            started_at=at,
-            result={},
-            error="",
-            epoch=run.epoch,
-        )
-    )
+    row = {"run_id": run.id, "phase": phase, "position": position, "verb": verb, "status": StepStatus.INTENT}
+    row |= {"arguments": arguments, "started_at": at, "result": {}, "error": "", "epoch": run.epoch}
+    connection.execute(_INTEND, row)
 
 
 def conclude(
