@@ -5,10 +5,11 @@ never read as a template, and in a URL it is percent-encoded.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from receiver.errors import AmendError
@@ -101,13 +102,19 @@ def render_url(template: str, context: Mapping[str, Any]) -> str:
     return url
 
 
+@lru_cache(maxsize=1024)
+def _compiled(sandbox: _Sandbox, template: str) -> Template:
+    """Checked once more than when it was read; the texts are those of the playbooks, and each comes again and again."""
+    check(template)
+    return sandbox.from_string(template)
+
+
 def _render(sandbox: _Sandbox, template: str, context: Mapping[str, Any]) -> str:
     if "{" not in template:
         return template
     pieces, size = [], 0
     try:
-        check(template)
-        for piece in sandbox.from_string(template).generate(context):
+        for piece in _compiled(sandbox, template).generate(context):
             pieces.append(piece)
             size += len(piece)
             if size > LARGEST:
