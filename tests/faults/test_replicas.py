@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.postgresql import PostgreSql
@@ -28,7 +29,11 @@ playbooks:
 
 MANY = {"actions_per_minute": 1_000_000, "targets_per_10m": 1_000_000}
 
-ANYWHERE = {"platforms": {"docker": [{"name": "local"}]}, "outbound": {"allow_hosts": ["127.0.0.1"]}, "limits": MANY}
+ANYWHERE: dict[str, Any] = {
+    "platforms": {"docker": [{"name": "local"}]},
+    "outbound": {"allow_hosts": ["127.0.0.1"]},
+    "limits": MANY,
+}
 
 
 def test_an_alert_that_reaches_all_replicas_is_acted_on_once(
