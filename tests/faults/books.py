@@ -39,6 +39,11 @@ class Books:
         waiting = self._ask("select count(*) from alerts where state = 'new'")[0][0]
         return int(waiting + self._ask("select count(*) from runs where wake_at is not null")[0][0])
 
+    def undecided(self) -> int:
+        """Alerts that nobody has looked at, and runs that were neither allowed nor refused."""
+        waiting = self._ask("select count(*) from alerts where state = 'new'")[0][0]
+        return int(waiting + self._ask("select count(*) from runs where status = 'matched'")[0][0])
+
     def deeds(self) -> list[Deed]:
         """All runs, the oldest first."""
         steps: dict[int, list[str]] = {}
