@@ -15,7 +15,7 @@ from receiver import metrics
 from receiver.audit import Kind
 from receiver.case import Case, World
 from receiver.execution import Execution, Planned, plan
-from receiver.guards import GUARDS, LedgerGuard, ask, look_outside
+from receiver.guards import GUARDS, LedgerGuard, actions, ask, look_outside
 from receiver.run import PASSING, Outcome, Phase, Reason, Refusal, Run, Status
 from receiver.store import limits, runs
 
@@ -127,6 +127,7 @@ class Judgement:
                 "target": case.target(),
                 "phase": Phase.STEPS,
                 "planned": len(decision.plan),
+                "actions": actions([planned.step for planned in decision.plan]),
             },
         )
         self.execution.intend(connection, acting, case, decision.plan[0])

@@ -15,9 +15,9 @@ from receiver.case import LATER, Case, World
 from receiver.condition import NoNumber
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.evidence import holds, watched
-from receiver.playbook import Playbook, Target
+from receiver.playbook import Playbook, Step, Target
 from receiver.render import Unrenderable
-from receiver.run import Reason, Refusal
+from receiver.run import Reason, Refusal, Status
 from receiver.store import episodes, limits
 from receiver.targets import Platform
 
@@ -195,9 +195,14 @@ class RateLimit(LedgerGuard):
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:
         minute = timedelta(minutes=1)
         allowed = world.limits.actions_per_minute
-        earliest = limits.acted(connection, since=case.now - minute, verbs=COUNTED, allowed=allowed)
+        # a run that was let through goes on to its end: its further steps are spoken for, others' as our own
+        coming = limits.coming(connection, verbs=COUNTED, besides=case.run.id) + _further_actions(case)
+        if coming >= allowed:
+            told = f"{coming + 1} actions would be begun; limits.actions_per_minute allows {allowed}"
+            raise Refusal(Reason.RATE_LIMITED, told, retry_at=case.now + minute)
+        earliest = limits.acted(connection, since=case.now - minute, verbs=COUNTED, allowed=allowed - coming)
         if earliest:
-            told = f"{allowed} actions in the last minute, as many as limits.actions_per_minute allows"
+            told = f"as many actions in the last minute as limits.actions_per_minute allows: {allowed}"
             raise Refusal(Reason.RATE_LIMITED, told, retry_at=earliest + minute)
         if case.workload is None:
             return
@@ -205,6 +210,16 @@ class RateLimit(LedgerGuard):
         everything = limits.touched(connection, since=case.now - span)
         touched = {key: at for key, at in everything.items() if not key.startswith("playbook/")}
         _few_enough(case, Reason.RATE_LIMITED, touched, world.limits.targets_per_10m, span)
+
+
+def actions(steps: Sequence[Step]) -> int:
+    """How many of them limits.actions_per_minute counts."""
+    return sum(step.verb in COUNTED for step in steps)
+
+
+def _further_actions(case: Case) -> int:
+    """What follows once the first is allowed; a step of `on_failure` is asked for by itself."""
+    return 0 if case.run.status is Status.ACTING else max(0, actions(case.playbook.steps) - 1)
 
 
 def _few_enough(case: Case, reason: Reason, touched: Mapping[str, datetime], allowed: int, within: timedelta) -> None:

@@ -314,6 +314,16 @@ def test_limits_hold_for_a_whole_storm_in_one_delivery(tmp_path: Path) -> None:
         assert sum(run.reason is Reason.RATE_LIMITED for run in bench.runs()) == 37
 
 
+def test_steps_that_are_still_to_come_count_as_actions(tmp_path: Path) -> None:
+    twice = RESTART + "  - restart: {}\n"
+    with Bench(tmp_path, twice, limits=Limits(actions_per_minute=3, targets_per_10m=100)) as bench:
+        bench.platform.workloads |= {f"pod-{number}": workload(f"pod-{number}") for number in range(9)}
+        bench.deliver(*(alert("Slow", service=f"pod-{number}", started=START) for number in range(9)))
+        assert len(bench.calls) == 2  # the third action in this minute would be followed by a fourth
+        bench.wait(seconds=60)
+        assert len(bench.calls) == 4
+
+
 @pytest.mark.parametrize(("ready", "replicas"), [(1, 2), (0, 0)])
 def test_too_few_healthy_replicas_hold_it_back(bench: Bench, ready: int, replicas: int) -> None:
     bench.write_playbooks(playbook(min_healthy="51%"))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from receiver.run import Run, Status
+from receiver.run import Phase, Run, Status
 from receiver.store import runs
 from receiver.store.tables import runs as table
 from receiver.store.tables import steps
@@ -34,6 +34,18 @@ _ACTED = (
     .order_by(steps.c.started_at.desc())
     .offset(_BOUND("before"))
     .limit(1)
+)
+_BEGUN = (
+    sa.select(sa.func.count())
+    .where(
+        steps.c.run_id == table.c.id,
+        steps.c.phase == Phase.STEPS,
+        steps.c.verb.in_(_BOUND("verbs", expanding=True)),
+    )
+    .scalar_subquery()
+)
+_COMING = sa.select(table.c.state, _BEGUN.label("begun")).where(
+    table.c.status == Status.ACTING, table.c.workload.is_not(None), table.c.id != _BOUND("besides")
 )
 
 
@@ -85,3 +97,11 @@ def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str],
     values = {"since": since, "verbs": list(verbs), "before": allowed - 1}
     moment: datetime | None = connection.execute(_ACTED, values).scalar()
     return moment
+
+
+def coming(connection: sa.Connection, *, verbs: Collection[str], besides: int) -> int:
+    """How many steps of these verbs the other runs that are acting have not begun yet."""
+    acting = connection.execute(_COMING, {"verbs": list(verbs), "besides": besides})
+    return sum(
+        max(0, row.state.get("actions", 0) - row.begun) for row in acting if row.state.get("phase") == Phase.STEPS
+    )
