@@ -38,8 +38,10 @@ def read(path: Path, *, in_force: settings.Settings | None = None) -> tuple[sett
     setup = read_setup(path, None)
     _refuse(setup)
     files = settings.playbook_files(setup.settings, path.parent)
-    texts = [(in_force or setup.settings).model_dump_json().encode(), *(file.read_bytes() for file in files)]
-    by_name = {written.playbook.name: written.playbook for written in setup.playbooks}
+    # where it listens is each replica's own, and makes it no different one
+    written = (in_force or setup.settings).model_dump_json(exclude={"server": {"listen"}})
+    texts = [written.encode(), *(file.read_bytes() for file in files)]
+    by_name = {each.playbook.name: each.playbook for each in setup.playbooks}
     return setup.settings, Playbooks(by_name, settings.digest(*texts))
 
 

@@ -23,3 +23,8 @@ class Altered(Receiver):
         """From the next start on, these alterations and no others."""
         # -P: what stands beside the script is not to be imported by accident
         self.argv = [sys.executable, "-P", str(ALTERATIONS), json.dumps(altered), *self._words]
+
+    def follow(self, other: Receiver) -> None:
+        """Be a replica of another one, on the very same files but for where it listens."""
+        self.config.write_text(other.config.read_text().replace(other.address, self.address))
+        self.token_file, self.key_file, self.playbook_file = other.token_file, other.key_file, other.playbook_file

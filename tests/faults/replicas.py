@@ -18,6 +18,8 @@ class Replicas:
         self, directory: Path, *, store: str, count: int = 3, altered: Mapping[str, Any] | None = None, **settings: Any
     ) -> None:
         self.all = [Altered(directory, altered=altered or {}, store={"url": store}, **settings) for _ in range(count)]
+        for each in self.all[1:]:
+            each.follow(self.all[0])
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
