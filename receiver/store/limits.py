@@ -44,8 +44,12 @@ _BEGUN = (
     )
     .scalar_subquery()
 )
+# In the words of the lock's index, and not in parameters: else SQLite reads all runs that there ever were.
+_HOLDERS = table.c.workload.is_not(None) & table.c.status.in_(
+    sa.bindparam("holding", [Status.ACTING, Status.VERIFYING], expanding=True, literal_execute=True)
+)
 _COMING = sa.select(table.c.state, _BEGUN.label("begun")).where(
-    table.c.status == Status.ACTING, table.c.workload.is_not(None), table.c.id != _BOUND("besides")
+    _HOLDERS, table.c.status == Status.ACTING, table.c.id != _BOUND("besides")
 )
 
 
@@ -79,14 +83,11 @@ def attempts(
 
 def touched(connection: sa.Connection, *, since: datetime, playbook: str | None = None) -> dict[str, datetime]:
     """Workloads that were acted on, by one playbook or by all, each with the last time."""
-    query = (
-        sa.select(table.c.workload, sa.func.max(table.c.acted_at).label("last"))
-        .where(table.c.acted_at > since, table.c.workload.is_not(None))
-        .group_by(table.c.workload)
-    )
+    # gathered here: asked to group them, SQLite would go by the workloads' index, through all runs that there ever were
+    query = sa.select(table.c.workload, table.c.acted_at).where(table.c.acted_at > since).order_by(table.c.acted_at)
     if playbook is not None:
         query = query.where(table.c.playbook == playbook)
-    return {row.workload: row.last for row in connection.execute(query)}
+    return {row.workload: row.acted_at for row in connection.execute(query) if row.workload is not None}
 
 
 def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str], allowed: int) -> datetime | None:
