@@ -124,6 +124,13 @@ def test_a_limit_over_a_longer_time_than_what_is_kept(tmp_path: Path, window: di
     assert "is longer than what is kept; make it shorter than store.retention (2d)" in message
 
 
+def test_more_actions_than_may_be_begun_in_a_minute(tmp_path: Path) -> None:
+    steps = [{"restart": {}}, {"restart": {}}, {"restart": {}}, {"notify": {"receiver": "team-shop"}}]
+    assert found(tmp_path, {**PLAYBOOK, "steps": steps}, limits={"actions_per_minute": 3}) == []
+    message = only(found(tmp_path, {**PLAYBOOK, "steps": steps}, limits={"actions_per_minute": 2}), "limits/steps")[1]
+    assert "3 actions, and limits.actions_per_minute allows 2: it can never begin; raise the limit" in message
+
+
 def test_a_notification_to_a_receiver_that_does_not_exist(tmp_path: Path) -> None:
     steps = [{"restart": {}}, {"notify": {"receiver": "team-shpo"}}]
     place, message = only(found(tmp_path, {**PLAYBOOK, "steps": steps}), "notify/receiver")

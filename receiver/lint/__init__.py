@@ -52,6 +52,7 @@ CHECKS: Mapping[str, Check] = {
     "target/missing": Check(ERROR, against_settings.missing_target),
     "prometheus/missing": Check(ERROR, against_settings.missing_prometheus),
     "limits/retention": Check(ERROR, against_settings.forgotten),
+    "limits/steps": Check(ERROR, against_settings.too_many_steps),
     "template/root": Check(ERROR, against_settings.unknown_root),
     "verify/missing": Check(WARNING, against_settings.missing_verify),
     "playbooks/overlap": Check(WARNING, against_settings.overlap),

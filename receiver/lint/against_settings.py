@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from receiver.documents import did_you_mean
 from receiver.durations import format_duration
 from receiver.errors import ConfigError
+from receiver.guards import actions
 from receiver.lint.setup import Setup, Written
 from receiver.lint.templates import ROOTS, strangers
 from receiver.playbook import Playbook, Target
@@ -147,6 +148,18 @@ def forgotten(setup: Setup) -> Iterator[ConfigError]:
                 message = f"{'.'.join(place)} of {format_duration(window)} is longer than what is kept"
                 way_out = f"make it shorter than store.retention ({format_duration(keep)}) in {setup.document.path}"
                 yield written.error(place, f"{message}; {way_out}")
+
+
+def too_many_steps(setup: Setup) -> Iterator[ConfigError]:
+    """A playbook with more actions than may ever be begun within a minute: it would wait for ever."""
+    allowed = setup.settings.limits.actions_per_minute
+    for written in setup.playbooks:
+        count = actions(written.playbook.steps)
+        if count > allowed:
+            message = f"{count} actions, and limits.actions_per_minute allows {allowed}: it can never begin"
+            yield written.error(
+                ("steps",), f"{message}; raise the limit in {setup.document.path}, or make it two playbooks"
+            )
 
 
 def unknown_root(setup: Setup) -> Iterator[ConfigError]:
