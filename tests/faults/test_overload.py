@@ -20,6 +20,7 @@ from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.processes import answers, until
 from tests.bed.proxy import Fault, Proxy
 from tests.bed.receiver import Receiver, alert, message
+from tests.faults.test_deliveries import metric
 
 PLAYBOOKS = """
 playbooks:
@@ -174,6 +175,7 @@ def test_bodies_of_200_megabytes_and_a_group_of_ten_thousand_alerts_need_bounded
         with ThreadPoolExecutor(4) as several:
             answers = set(several.map(lambda _: upload(amend, 200), range(4)))
         assert answers <= {b"HTTP/1.1 413", b"HTTP/1.1 503", b""}, "none of it was taken"
+        assert metric(amend, 'amend_deliveries_total{result="too_large"}') > 0
         storm = [alert("Storm", instance=f"host-{number}", text="x" * 200) for number in range(10_000)]
         until(lambda: amend.post(*storm).status_code == 200, why="a busy machine has it sent again")
         assert len(json.dumps(message(*storm))) > 4 * 1024**2
@@ -198,13 +200,13 @@ def test_three_hundred_clients_that_never_come_to_an_end_keep_nobody_out(amend: 
         for number, client in enumerate(clients):  # one half never ends its headers, one half its body
             client.sendall(head(amend, length=10**6) + (b"\r\n{" if number % 2 else b"X-Slow: "))
         thread = threading.Thread(target=trickle, args=(clients,))
+        stack.callback(thread.join)
+        stack.callback(ended.set)
         thread.start()
         with Looks(amend) as looks:
             for number in range(20):
                 assert amend.post(alert("Nobody", service=f"s{number}")).status_code == 200
             until(lambda: all(map(is_closed, clients)), why="each of them is given up")
-        ended.set()
-        thread.join()
     assert looks.said == {200}
     assert statistics.median(looks.took) < 1
     assert memory(amend) - before < 100

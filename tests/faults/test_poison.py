@@ -81,6 +81,7 @@ def test_every_poison_is_refused_or_set_aside_and_the_alerts_beside_it_are_acted
         expected.append("/remedy/x")
     recorder.wait_for(len(expected))
     assert sorted(request.path for request in recorder.requests) == sorted(expected)
+    assert amend.log.read_text().count("an alert cannot be read, nobody answers it") == len(POISON)
     assert metric(amend, "amend_worker_errors_total") == 0
     assert metric(amend, "amend_store_errors_total") == 0
     for path in ("runs", "episodes", "audit", "audit/verify", "audit/export"):
