@@ -48,7 +48,7 @@ playbooks:
 """
 
 AT_ONCE = 8 + 64  #: runs that hang at least, of more than there are
-STORM = 300  #: alerts per platform: what lets them have all of it is busy with them for two minutes
+STORM = 600  #: alerts per platform: what lets them have every place is busy with them for a minute
 
 
 def port(url: str) -> tuple[str, int]:
