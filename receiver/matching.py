@@ -22,6 +22,7 @@ from receiver.run import PASSING, Closing, Episode, Outcome, Reason, Run, Status
 from receiver.store import deliveries, episodes, runs
 from receiver.store.deliveries import StoredAlert
 from receiver.store.log import Log
+from receiver.store.writer import is_stores_own
 
 log = structlog.get_logger(__name__)
 
@@ -71,9 +72,9 @@ class Matching:
         try:
             with connection.begin_nested(), self.log.together(connection):
                 return self._take_all(connection, waiting, now=now, answers=answers)
-        except sa.exc.DBAPIError:
-            raise
-        except Exception:  # one alert that we cannot digest must not stop all others: find out which
+        except Exception as error:  # one alert that we cannot digest must not stop all others: find out which
+            if is_stores_own(error):
+                raise
             log.exception("alerts are taken one by one")
             return self._take_all(connection, waiting, now=now, answers=answers, apart=True)
 
@@ -98,7 +99,7 @@ class Matching:
                 with connection.begin_nested() if apart else nullcontext():
                     change = self._take(connection, stored, known=known, now=now, gap=answers.get(stored.id))
             except Exception as error:
-                if not apart or isinstance(error, sa.exc.DBAPIError):
+                if not apart or is_stores_own(error):
                     raise
                 metrics.WORKER_ERRORS.inc()
                 log.exception("alert quarantined", alert=stored.id)

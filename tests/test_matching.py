@@ -226,3 +226,14 @@ def test_nothing_begins_after_the_last_end_in_whatever_order_it_is_told(
         assert {run.status for run in bench.runs()} <= {Status.DONE, Status.SKIPPED}
         runs = [(run.episode_id, run.playbook, run.attempt) for run in bench.runs()]
         assert len(runs) == len(set(runs))
+
+
+def test_an_alert_that_the_database_refuses_is_set_aside_and_the_others_are_answered(bench: Bench) -> None:
+    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON episodes WHEN NEW.labels LIKE '%users%'"
+    bench.write(lambda c: c.exec_driver_sql(f"{refuse} BEGIN SELECT RAISE(ABORT, 'not this one'); END"))
+    bench.deliver(*(alert("Slow", service=service, started=START) for service in ("orders", "users", "payments")))
+    assert sorted(bench.calls) == [("restart", "orders"), ("restart", "payments")]
+    states = bench.read(lambda c: c.exec_driver_sql("SELECT state, why FROM alerts ORDER BY id").all())
+    assert [state for state, _ in states] == ["applied", "quarantined", "applied"]
+    assert "not this one" in states[1][1]
+    assert bench.kinds().count("episode_opened") == 2

@@ -72,7 +72,7 @@ class Writer:
                         with nullcontext() if alone else connection.begin_nested():
                             done.append((future, query(connection)))
                     except Exception as error:  # handed to whoever asked; the others' writes go on
-                        if _is_stores_own(error):
+                        if is_stores_own(error):
                             raise  # SQLite may have rolled everything back: nobody may be told otherwise
                         future.set_exception(error)
                         if alone:
@@ -99,6 +99,6 @@ def plain(error: Exception) -> str:
     return lines[0] if lines else type(first).__name__
 
 
-def _is_stores_own(error: Exception) -> bool:
+def is_stores_own(error: Exception) -> bool:
     """A disk that is full, a database that is gone: not what a query did."""
     return isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError | sa.exc.DataError)
