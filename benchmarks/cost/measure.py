@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,10 +29,9 @@ from tests.bed.prometheus import Prometheus
 
 @dataclass(frozen=True)
 class Pace:
-    """How often all groups are evaluated while they are measured, and how many evaluations count.
+    """How often a group is evaluated while it is measured, and how many evaluations count.
 
-    An evaluation costs what it costs however long one waits for the next. The first of all does not count: it warms
-    caches and makes series.
+    An evaluation costs what it costs however long one waits for the next.
     """
 
     every: timedelta
@@ -55,49 +54,80 @@ class Cost:
     head_series: int
 
 
+REST = "1d"  #: the interval of the groups whose turn it is not
+
+
 def measure(
     rule_set: RuleSet, workload: Workload, *, pace: Pace, past: Path, tracks: Sequence[Track], began: int, folder: Path
 ) -> Cost:
-    """`past` holds the blocks until `began`; `tracks` fill the time since then."""
+    """`past` holds the blocks until `began`; `tracks` fill the time since then.
+
+    All groups are evaluated first, which warms caches and makes series; then each is measured while the others rest, as
+    they mostly do where they are due every few minutes or once an hour.
+    """
     rules, log = folder / "measured.rules.yml", folder / "queries.log"
-    groups = [{**group, "interval": format_duration(pace.every)} for group in rule_set.groups]
-    rules.write_text(yaml.safe_dump({"groups": groups}, sort_keys=False))
+    _set_pace(rules, rule_set, pace)
     with Target(workload) as target:
         prometheus = _prometheus(rules, target.address, pace=pace, folder=folder, log=log)
         data = prometheus.directory / "data"
         shutil.copytree(past, data, copy_function=os.link)  # blocks never change, so that they can be shared
         blocks.write(tracks, data, start=began, end=int(time.time()), now=began)
         with prometheus:
-            watch = _Watch(prometheus, target, pace, len(groups))
-            until(watch.has_seen_enough, within=3600, why="the groups were not evaluated often enough", every=0.2)
-            return _cost(rule_set, workload, watch, samples=_samples_read(log))
+            watch = _Watch(prometheus, target, pace)
+            watch.warm(rule_set.intervals)
+            samples = _samples_read(log)
+            for group in rule_set.intervals:
+                _set_pace(rules, rule_set, pace, only=group)
+                prometheus.reload()
+                watch.time(group)
+            return _cost(rule_set, workload, watch, samples=samples)
+
+
+def _set_pace(rules: Path, rule_set: RuleSet, pace: Pace, *, only: str | None = None) -> None:
+    every = format_duration(pace.every)
+    groups = [{**each, "interval": every if only in (None, each["name"]) else REST} for each in rule_set.groups]
+    rules.write_text(yaml.safe_dump({"groups": groups}, sort_keys=False))
 
 
 class _Watch:
     """What Prometheus told of itself, looked at again and again."""
 
-    def __init__(self, prometheus: Prometheus, target: Target, pace: Pace, groups: int) -> None:
+    def __init__(self, prometheus: Prometheus, target: Target, pace: Pace) -> None:
         self.prometheus = prometheus
         self.target = target
         self.pace = pace
-        self.groups = groups
-        self.durations: dict[str, dict[str, float]] = defaultdict(dict)  #: group → time of evaluation → seconds
         self.resident = 0.0
-        self.began = time.monotonic()
+        self.medians: dict[str, float] = {}  #: group → seconds
 
-    def has_seen_enough(self) -> bool:
-        answer = httpx.get(f"{self.prometheus.url}/api/v1/rules", timeout=60, trust_env=False).json()
-        for group in answer["data"]["groups"]:
-            if datetime.fromisoformat(group["lastEvaluation"]).year > 1:  # the year 1 is Go's "never"
-                self.durations[group["name"]][group["lastEvaluation"]] = group["evaluationTime"]
-        own = self.own()
-        self.resident = max(self.resident, own["process_resident_memory_bytes"])
-        if self.target.scrapes < 2:  # Prometheus begins to scrape some seconds after it began to evaluate
-            return False
-        if not self.groups:
-            return time.monotonic() > self.began + (self.pace.evaluations + 1) * self.pace.every.total_seconds()
-        seen = [len(evaluations) for evaluations in self.durations.values()]
-        return len(seen) == self.groups and min(seen) > self.pace.evaluations
+    def warm(self, groups: Collection[str]) -> None:
+        """Until each group has been evaluated after the first scrape; without groups, for as long as they'd take."""
+        began = time.monotonic()
+        seen: dict[str, dict[str, float]] = {}
+
+        def enough() -> bool:
+            self._look(seen)
+            if self.target.scrapes < 2:  # Prometheus begins to scrape some seconds after it began to evaluate
+                seen.clear()
+                return False
+            if not groups:
+                return time.monotonic() > began + (self.pace.evaluations + 1) * self.pace.every.total_seconds()
+            return all(len(seen.get(group, ())) > 1 for group in groups)
+
+        until(enough, within=3600, why="the groups were not evaluated often enough", every=0.2)
+
+    def time(self, group: str) -> None:
+        """The median time of the one group that is evaluated now; a reload's first evaluation does not count."""
+        seen: dict[str, dict[str, float]] = {}
+        self._look(seen)
+        before = set(seen.get(group, ()))
+
+        def enough() -> bool:
+            self._look(seen)
+            return len(seen[group].keys() - before) > self.pace.evaluations
+
+        until(enough, within=3600, why=f"{group} was not evaluated often enough", every=0.2)
+        took = seen[group]
+        self.medians[group] = median([took[at] for at in sorted(took.keys() - before)[1:]])
 
     def own(self) -> Mapping[str, float]:
         """Prometheus' own metrics that have no labels."""
@@ -105,10 +135,13 @@ class _Watch:
         pairs = (line.split(" ") for line in text.splitlines() if not line.startswith("#") and "{" not in line)
         return {name: float(value) for name, value in pairs}
 
-    @property
-    def medians(self) -> Mapping[str, float]:
-        """Group → seconds, without its first evaluation."""
-        return {name: median([took[at] for at in sorted(took)[1:]]) for name, took in self.durations.items()}
+    def _look(self, seen: dict[str, dict[str, float]]) -> None:
+        """Add what the groups' last evaluations took: group → when → seconds."""
+        answer = httpx.get(f"{self.prometheus.url}/api/v1/rules", timeout=60, trust_env=False).json()
+        for group in answer["data"]["groups"]:
+            if datetime.fromisoformat(group["lastEvaluation"]).year > 1:  # the year 1 is Go's "never"
+                seen.setdefault(group["name"], {})[group["lastEvaluation"]] = group["evaluationTime"]
+        self.resident = max(self.resident, self.own()["process_resident_memory_bytes"])
 
 
 def _prometheus(rules: Path, target: str, *, pace: Pace, folder: Path, log: Path) -> Prometheus:
