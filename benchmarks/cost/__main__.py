@@ -17,7 +17,7 @@ from typing import Annotated, Final
 
 import typer
 
-from benchmarks.cost import blocks
+from benchmarks.cost import blocks, head
 from benchmarks.cost.history import raw, recorded
 from benchmarks.cost.measure import Cost, Pace, measure
 from benchmarks.cost.report import machine, markdown
@@ -65,7 +65,8 @@ def _costs(workload: Workload, chosen: Sequence[RuleSet], pace: Pace) -> Iterato
         folder = Path(name)
         everything = [*watched, *(track for tracks in own.values() for track in tracks)]
         oldest = max(stretch.oldest for track in everything for stretch in track.stretches)
-        blocks.write(everything, folder / "past", start=began - int(oldest.total_seconds()), end=began, now=began)
+        start, end = began - int(oldest.total_seconds()), head.start(began)
+        blocks.write(everything, folder / "past", start=start, end=end, now=began)
         for each in (NOTHING, *chosen):
             _say(f"{workload}: measuring {each.name}")
             tracks = [*watched, *own.get(each.name, ())]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.cost.history import Track
-from benchmarks.engine import JOBS
+from benchmarks.cost.workload import labelled
+from benchmarks.engine import JOBS, Labels
 from receiver.errors import AmendError
 from tests.bed.parts import program
 
@@ -30,12 +31,20 @@ def write(tracks: Sequence[Track], data: Path, *, start: int, end: int, now: int
 def _block(tracks: Iterable[Track], data: Path, start: int, end: int, *, now: int) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".om", dir=data.parent) as file:
         for track in tracks:
-            file.writelines(track.text(start, end, now=now))
+            lines = "".join(f"{_line(each)} \0\n" for each in track.series)  # \0 is where value and time go
+            file.writelines(
+                lines.replace("\0", f"{sample!r} {at}") for at, sample in track.samples(start, end, now=now)
+            )
         empty = file.tell() == 0
         file.write("# EOF\n")
         file.flush()
         if not empty:
             _import(Path(file.name), data)
+
+
+def _line(labels: Labels) -> str:
+    metric, *others = sorted(labels)  # capitals apart, no label comes before __name__
+    return labelled(metric[1], others)
 
 
 def _import(text: Path, data: Path) -> None:

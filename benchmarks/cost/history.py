@@ -11,7 +11,7 @@ from typing import Final
 
 from benchmarks.cost.reach import LOOKBACK, Stretch, reach
 from benchmarks.cost.workload import METRIC, TARGET, Workload, labelled, value
-from benchmarks.engine import Answers, Input, TooManySamples, ask
+from benchmarks.engine import Answers, Input, Labels, TooManySamples, ask
 from benchmarks.rule_set import RuleSet
 
 COARSE: Final = timedelta(minutes=5)
@@ -27,13 +27,13 @@ DRIFT: Final = timedelta(minutes=45)
 class Track:
     """Series that all have the same samples."""
 
-    lines: str  #: a line of OpenMetrics for each series, with \\0 where value and time go
+    series: Sequence[Labels]
     every: timedelta
     stretches: Sequence[Stretch]
     sample: Callable[[int], float | None]  #: at a Unix time; None where there is none
 
-    def text(self, start: int, end: int, *, now: int) -> Iterator[str]:
-        """What is read at `now` of the time from `start` to before `end`, moment by moment."""
+    def samples(self, start: int, end: int, *, now: int) -> Iterator[tuple[int, float]]:
+        """Time and value of what is read at `now` of the time from `start` to before `end`, oldest first."""
         every = int(self.every.total_seconds())
         for stretch in reversed(self.stretches):
             first = max(start, now - int(stretch.oldest.total_seconds()) - every)
@@ -41,7 +41,7 @@ class Track:
             for at in range(-(-first // every) * every, last, every):
                 sample = self.sample(at)
                 if sample is not None:
-                    yield self.lines.replace("\0", f"{sample!r} {at}")
+                    yield at, sample
 
 
 def raw(workload: Workload, rule_sets: Iterable[RuleSet]) -> list[Track]:
@@ -49,7 +49,7 @@ def raw(workload: Workload, rule_sets: Iterable[RuleSet]) -> list[Track]:
     expressions = [METRIC, *(each for rule_set in rule_sets for each in rule_set.expressions)]
     return [
         Track(
-            _lines(METRIC, TARGET.items(), workload.names(pattern)),
+            _series(METRIC, TARGET.items(), workload.names(pattern)),
             workload.every,
             reach(expressions)[METRIC],
             _raw_sample(pattern),
@@ -68,9 +68,9 @@ def recorded(rule_set: RuleSet, workload: Workload, *, now: int) -> list[Track]:
     tracks = []
     for labels, values in _play(rule_set, range(workload.patterns), read, now).items():
         words = dict(labels)
-        name, series = words.pop("__name__"), workload.names(int(words.pop("series")))
-        lines = _lines(name, sorted(words.items()), series)
-        tracks.append(Track(lines, own[name], read[name], _recorded_sample(values, now)))
+        name, pattern = words.pop("__name__"), int(words.pop("series"))
+        series = _series(name, words.items(), workload.names(pattern))
+        tracks.append(Track(series, own[name], read[name], _recorded_sample(values, now)))
     return tracks
 
 
@@ -118,6 +118,6 @@ def _recorded_sample(values: dict[int, float], now: int) -> Callable[[int], floa
     return sample
 
 
-def _lines(metric: str, labels: Iterable[tuple[str, str]], series: Iterable[str]) -> str:
-    own = list(labels)
-    return "".join(f"{labelled(metric, [*own, ('series', name)])} \0\n" for name in series)
+def _series(metric: str, labels: Iterable[tuple[str, str]], names: Iterable[str]) -> list[Labels]:
+    own = [("__name__", metric), *labels]
+    return [frozenset([*own, ("series", name)]) for name in names]

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import yaml
 
-from benchmarks.cost import blocks
+from benchmarks.cost import blocks, head
 from benchmarks.cost.history import Track
 from benchmarks.cost.workload import TARGET, Target, Workload
 from benchmarks.rule_set import RuleSet
@@ -60,7 +60,7 @@ REST = "1d"  #: the interval of the groups whose turn it is not
 def measure(
     rule_set: RuleSet, workload: Workload, *, pace: Pace, past: Path, tracks: Sequence[Track], began: int, folder: Path
 ) -> Cost:
-    """`past` holds the blocks until `began`; `tracks` fill the time since then.
+    """`past` holds the blocks of what was before the head's time; `tracks` fill the head, until now.
 
     All groups are evaluated first, which warms caches and makes series; then each is measured while the others rest, as
     they mostly do where they are due every few minutes or once an hour.
@@ -68,11 +68,13 @@ def measure(
     rules, log = folder / "measured.rules.yml", folder / "queries.log"
     _set_pace(rules, rule_set, pace)
     with Target(workload) as target:
-        prometheus = _prometheus(rules, target.address, pace=pace, folder=folder, log=log)
-        data = prometheus.directory / "data"
-        shutil.copytree(past, data, copy_function=os.link)  # blocks never change, so that they can be shared
-        blocks.write(tracks, data, start=began, end=int(time.time()), now=began)
+        prometheus = _prometheus(folder)
+        # Blocks never change, so that they can be shared.
+        shutil.copytree(past, prometheus.directory / "data", copy_function=os.link)
         with prometheus:
+            head.write(tracks, prometheus.url, start=head.start(began), end=int(time.time()), now=began)
+            prometheus.write_config(_config(rules, target.address, pace=pace, log=log))
+            prometheus.reload()
             watch = _Watch(prometheus, target, pace)
             watch.warm(rule_set.intervals)
             samples = _samples_read(log)
@@ -144,10 +146,18 @@ class _Watch:
         self.resident = max(self.resident, self.own()["process_resident_memory_bytes"])
 
 
-def _prometheus(rules: Path, target: str, *, pace: Pace, folder: Path, log: Path) -> Prometheus:
+def _prometheus(folder: Path) -> Prometheus:
+    """Idle at first: after the first sample of now, the head takes nothing more of what was an hour before."""
+    # Blocks stay as they are: compacting them would be measured, too.
+    flags = ["--web.enable-remote-write-receiver", f"--storage.tsdb.max-block-duration={blocks.BLOCK}s"]
+    return Prometheus(folder, flags=flags)
+
+
+def _config(rules: Path, target: str, *, pace: Pace, log: Path) -> Mapping[str, Any]:
     every = format_duration(pace.every)
-    config: dict[str, Any] = {
+    return {
         "global": {"scrape_interval": every, "evaluation_interval": every, "query_log_file": str(log)},
+        "rule_files": [str(rules)],
         "scrape_configs": [
             {
                 "job_name": TARGET["job"],
@@ -155,10 +165,6 @@ def _prometheus(rules: Path, target: str, *, pace: Pace, folder: Path, log: Path
             }
         ],
     }
-    # Blocks stay as they are: compacting them would be measured, too.
-    return Prometheus(
-        folder, rules=[rules], config=config, flags=[f"--storage.tsdb.max-block-duration={blocks.BLOCK}s"]
-    )
 
 
 def _cost(rule_set: RuleSet, workload: Workload, watch: _Watch, *, samples: float) -> Cost:

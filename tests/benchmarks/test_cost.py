@@ -3,17 +3,22 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from benchmarks.cost import head
 from benchmarks.cost.__main__ import rule_sets
+from benchmarks.cost.history import Track
 from benchmarks.cost.measure import Cost
 from benchmarks.cost.reach import Stretch, reach
 from benchmarks.cost.report import HEAD, markdown
 from benchmarks.cost.workload import Workload, value
 from tests.bed.parts import ROOT
+from tests.bed.prometheus import Prometheus
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -53,6 +58,21 @@ def test_no_pattern_leaves_its_band_by_itself(pattern: int) -> None:
     mean = sum(values) / len(values)
     deviation = (sum((each - mean) ** 2 for each in values) / len(values)) ** 0.5
     assert max(abs(each - mean) for each in values) < 3 * deviation
+
+
+# ── the recent past ──
+
+
+def test_the_head_takes_what_no_block_holds(tmp_path: Path) -> None:
+    now = int(time.time())
+    series = [frozenset({("__name__", "x"), ("job", "cost"), ("series", name)}) for name in ("a", "b" * 200)]
+    track = Track(series, MINUTE, [Stretch(0 * HOUR, DAY)], lambda at: at / 16)
+    with Prometheus(tmp_path, flags=["--web.enable-remote-write-receiver"]) as prometheus:
+        head.write([track], prometheus.url, start=head.start(now), end=now, now=now)
+        counts = [sample.value for sample in prometheus.query('count_over_time(x{job="cost"}[2h1m])')]
+        newest = {sample.labels["series"]: sample.value * 16 for sample in prometheus.query("x")}
+    assert counts == [120, 120]
+    assert newest == {"a": pytest.approx(now, abs=60), "b" * 200: pytest.approx(now, abs=60)}
 
 
 # ── the command ──
