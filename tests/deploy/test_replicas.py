@@ -57,11 +57,11 @@ def test_their_settings_are_those_of_one_but_for_the_store(tmp_path: Path) -> No
 
 
 def test_on_kubernetes_only_the_volume_is_missing() -> None:
-    one, three = manifest("amend.yaml", "Deployment"), manifest("replicas.yaml", "Deployment")
+    one, three = manifest("amend.yaml", "Deployment"), manifest("replicas/amend.yaml", "Deployment")
     assert three["spec"]["replicas"] == 3
     (single,), (container,) = (each["spec"]["template"]["spec"]["containers"] for each in (one, three))
     ledger = [mount for mount in single["volumeMounts"] if mount["name"] == "ledger"]
     assert sorted(map(str, container["volumeMounts"] + ledger)) == sorted(map(str, single["volumeMounts"]))
     assert {**container, "volumeMounts": 0} == {**single, "volumeMounts": 0}
-    assert manifest("amend.yaml", "Service") == manifest("replicas.yaml", "Service")
-    assert manifest("replicas.yaml", "PodDisruptionBudget")["spec"]["minAvailable"] == 2
+    assert manifest("amend.yaml", "Service") == manifest("replicas/amend.yaml", "Service")
+    assert manifest("replicas/amend.yaml", "PodDisruptionBudget")["spec"]["minAvailable"] == 2
