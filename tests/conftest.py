@@ -62,14 +62,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-rounds", type=int, default=20, help="How often tests/faults kills what it kills (20).")
 
 
-LONGEST = ("tests/deploy/", "tests/demo/", "tests/packs/", "tests/faults/")
-"""Where few tests take long: begun last, they would be what everybody waits for."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
-
-
 def pytest_configure() -> None:
     # As Ctrl-C does: by default SIGTERM ends pytest on the spot, and what it started would run on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
