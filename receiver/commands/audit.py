@@ -155,15 +155,13 @@ class _Seen:
         self._head = head
         self._anchors = anchors
         self._found = head is None
-        self._count = 0
-        self._last = 0
+        self._last = 0  #: the last row
 
     def each(self, entries: "Iterator[Entry]") -> "Iterator[Entry]":
         from receiver.audit import Broken
 
         for entry in entries:
             self._found = self._found or entry.hash.startswith(self._head or "")
-            self._count += 1
             self._last = entry.seq
             if self._anchors.get(entry.seq, entry.hash) != entry.hash:
                 raise Broken(f"row {entry.seq} had another hash when it was anchored: the log was rewritten")
@@ -172,7 +170,7 @@ class _Seen:
     def check(self) -> None:
         from receiver.audit import Broken
 
-        if not self._count:
+        if not self._last:
             raise Broken("the log is empty, and a receiver that has ever started left a row: it was cut off")
         if self._anchors and max(self._anchors) > self._last:
             raise Broken(f"row {max(self._anchors)} was anchored, and the log ends at row {self._last}: it was cut off")

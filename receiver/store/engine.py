@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from receiver.errors import ConfigError
 from receiver.store import postgresql, sqlite
+from receiver.store.writer import plain
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -65,8 +66,7 @@ def migrate(engine: sa.Engine) -> None:
                 backend(connection).lock_books(connection)  # several replicas start at once
                 _upgrade(connection)
     except sa.exc.DatabaseError as error:
-        first = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        raise ConfigError(_shown(engine.url), None, f"the store cannot be opened: {first}") from error
+        raise ConfigError(_shown(engine.url), None, f"the store cannot be opened: {plain(error)}") from error
 
 
 def _upgrade(connection: sa.Connection) -> None:

@@ -10,29 +10,28 @@ import sqlalchemy as sa
 
 from receiver.run import Phase, Run, Status
 from receiver.store import runs
+from receiver.store.tables import HOLDS_LOCK, steps
 from receiver.store.tables import runs as table
-from receiver.store.tables import steps
 
-_BOUND = sa.bindparam
 _HOLDER = sa.select(table.c.id).where(
-    table.c.workload == _BOUND("workload"),
-    table.c.status.in_([Status.ACTING, Status.VERIFYING]),
-    table.c.id != _BOUND("besides"),
+    HOLDS_LOCK, table.c.workload == sa.bindparam("workload"), table.c.id != sa.bindparam("besides")
 )
 _LAST_END = sa.select(sa.func.max(table.c.finished_at)).where(
-    table.c.workload == _BOUND("workload"),
-    table.c.playbook == _BOUND("playbook"),
-    table.c.mode == _BOUND("mode"),
+    table.c.workload == sa.bindparam("workload"),
+    table.c.playbook == sa.bindparam("playbook"),
+    table.c.mode == sa.bindparam("mode"),
     table.c.status == Status.DONE,
 )
-_ATTEMPTS = sa.select(sa.func.count()).where(table.c.playbook == _BOUND("playbook"), table.c.acted_at > _BOUND("since"))
-_ON_WORKLOAD = _ATTEMPTS.where(table.c.workload == _BOUND("workload"))
-_IN_EPISODE = _ATTEMPTS.where(table.c.episode_id == _BOUND("episode_id"))
+_ATTEMPTS = sa.select(sa.func.count()).where(
+    table.c.playbook == sa.bindparam("playbook"), table.c.acted_at > sa.bindparam("since")
+)
+_ON_WORKLOAD = _ATTEMPTS.where(table.c.workload == sa.bindparam("workload"))
+_IN_EPISODE = _ATTEMPTS.where(table.c.episode_id == sa.bindparam("episode_id"))
 _ACTED = (
     sa.select(steps.c.started_at)
-    .where(steps.c.started_at > _BOUND("since"), steps.c.verb.in_(_BOUND("verbs", expanding=True)))
+    .where(steps.c.started_at > sa.bindparam("since"), steps.c.verb.in_(sa.bindparam("verbs", expanding=True)))
     .order_by(steps.c.started_at.desc())
-    .offset(_BOUND("before"))
+    .offset(sa.bindparam("before"))
     .limit(1)
 )
 _BEGUN = (
@@ -40,16 +39,12 @@ _BEGUN = (
     .where(
         steps.c.run_id == table.c.id,
         steps.c.phase == Phase.STEPS,
-        steps.c.verb.in_(_BOUND("verbs", expanding=True)),
+        steps.c.verb.in_(sa.bindparam("verbs", expanding=True)),
     )
     .scalar_subquery()
 )
-# In the words of the lock's index, and not in parameters: else SQLite reads all runs that there ever were.
-_HOLDERS = table.c.workload.is_not(None) & table.c.status.in_(
-    sa.bindparam("holding", [Status.ACTING, Status.VERIFYING], expanding=True, literal_execute=True)
-)
 _COMING = sa.select(table.c.state, _BEGUN.label("begun")).where(
-    _HOLDERS, table.c.status == Status.ACTING, table.c.id != _BOUND("besides")
+    HOLDS_LOCK, table.c.status == Status.ACTING, table.c.id != sa.bindparam("besides")
 )
 
 

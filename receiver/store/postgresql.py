@@ -11,9 +11,8 @@ import sqlalchemy as sa
 
 from receiver.errors import ConfigError
 
-READING: dict[str, Any] = {
-    "isolation_level": "REPEATABLE READ"
-}  #: execution options of a transaction that sees one snapshot
+#: Execution options of a transaction that sees one snapshot.
+READING: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 
 BOOKS = 0x616D656E64  #: the key of the advisory lock, "amend" in ASCII
 

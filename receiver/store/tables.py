@@ -139,8 +139,11 @@ sa.Index(
     postgresql_where=runs.c.wake_at.is_not(None),
 )
 # The lock on a workload: two runs cannot both be acting on it, whatever else goes wrong.
-_HOLDS_LOCK = runs.c.workload.is_not(None) & runs.c.status.in_(["acting", "verifying"])
-sa.Index("uq_runs_lock", runs.c.workload, unique=True, sqlite_where=_HOLDS_LOCK, postgresql_where=_HOLDS_LOCK)
+# In words, not in parameters: SQLite finds who holds a lock by the index only if it is asked in the index' own words.
+HOLDS_LOCK = runs.c.workload.is_not(None) & runs.c.status.in_(
+    sa.bindparam("holding", ["acting", "verifying"], expanding=True, literal_execute=True)
+)
+sa.Index("uq_runs_lock", runs.c.workload, unique=True, sqlite_where=HOLDS_LOCK, postgresql_where=HOLDS_LOCK)
 
 steps = sa.Table(
     "steps",
