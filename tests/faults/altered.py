@@ -8,6 +8,12 @@ from typing import Any
 
 from tests.bed.receiver import Receiver
 
+ANYWHERE: Mapping[str, Any] = {
+    "platforms": {"docker": [{"name": "local"}]},
+    "outbound": {"allow_hosts": ["127.0.0.1"]},
+}
+"""Settings that go with `crowd="local"`: any container exists, and is called at a target of the test's own."""
+
 ALTERATIONS = Path(__file__).with_name("alterations.py")
 
 

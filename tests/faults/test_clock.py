@@ -11,7 +11,7 @@ from receiver.settings import Limits
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.processes import until
 from tests.bed.receiver import alert
-from tests.faults.altered import Altered
+from tests.faults.altered import ANYWHERE, Altered
 from tests.faults.books import Books
 from tests.workbench import RESTART, START, Bench
 
@@ -87,8 +87,7 @@ def test_neither_kill_9_nor_a_clock_that_is_set_lets_an_action_through(
             altered={"crowd": "local"},
             playbooks=CALL.format(url=recorder.url),
             store={"url": store},
-            platforms={"docker": [{"name": "local"}]},
-            outbound={"allow_hosts": ["127.0.0.1"]},
+            **ANYWHERE,
             limits={"actions_per_minute": 9, "targets_per_10m": 3},
         )
     )

@@ -13,7 +13,7 @@ import pytest
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.processes import until
 from tests.bed.receiver import alert, message
-from tests.faults.altered import Altered
+from tests.faults.altered import ANYWHERE, Altered
 from tests.faults.books import Books
 from tests.faults.conftest import Rounds
 
@@ -86,8 +86,7 @@ def test_what_got_a_2xx_is_there_and_nothing_is_done_twice_when_it_dies_at_any_m
             altered={"crowd": "local", "lease": 2},
             playbooks=CALL.format(url=recorder.url),
             store={"url": store},
-            platforms={"docker": [{"name": "local"}]},
-            outbound={"allow_hosts": ["127.0.0.1"]},
+            **ANYWHERE,
             limits={"actions_per_minute": 1_000_000, "targets_per_10m": 1_000_000},
         )
     )

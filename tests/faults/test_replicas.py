@@ -6,13 +6,12 @@ from collections import Counter
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.postgresql import PostgreSql
 from tests.bed.processes import until
 from tests.bed.receiver import alert
-from tests.faults.altered import Altered
+from tests.faults.altered import ANYWHERE, Altered
 from tests.faults.books import Books, Deed
 from tests.faults.replicas import Replicas
 
@@ -27,13 +26,7 @@ playbooks:
   - http: {{url: "{url}/second/{{{{ labels.service }}}}"}}
 """
 
-MANY = {"actions_per_minute": 1_000_000, "targets_per_10m": 1_000_000}
-
-ANYWHERE: dict[str, Any] = {
-    "platforms": {"docker": [{"name": "local"}]},
-    "outbound": {"allow_hosts": ["127.0.0.1"]},
-    "limits": MANY,
-}
+UNLIMITED = {**ANYWHERE, "limits": {"actions_per_minute": 1_000_000, "targets_per_10m": 1_000_000}}
 
 
 def test_an_alert_that_reaches_all_replicas_is_acted_on_once(
@@ -41,7 +34,7 @@ def test_an_alert_that_reaches_all_replicas_is_acted_on_once(
 ) -> None:
     url = postgresql.database()
     playbooks = ON_EACH.format(url=recorder.url)
-    replicas = Replicas(tmp_path, store=url, altered={"crowd": "local"}, playbooks=playbooks, **ANYWHERE)
+    replicas = Replicas(tmp_path, store=url, altered={"crowd": "local"}, playbooks=playbooks, **UNLIMITED)
     running.enter_context(replicas)
     services = [f"s{number}" for number in range(60)]
     for first in range(0, len(services), 6):
@@ -83,7 +76,7 @@ def test_what_a_dead_and_a_paused_replica_did_is_taken_over_and_not_recorded_ove
     receivers = [{"name": "people", "webhook": {"url": people.url}}]
     playbooks = ACT_AND_LOOK.format(url=recorder.url)
     replicas = Replicas(
-        tmp_path, store=store, altered={"crowd": "local"}, playbooks=playbooks, receivers=receivers, **ANYWHERE
+        tmp_path, store=store, altered={"crowd": "local"}, playbooks=playbooks, receivers=receivers, **UNLIMITED
     )
     running.enter_context(replicas)
     books = Books(store)

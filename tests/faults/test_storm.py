@@ -10,6 +10,7 @@ from tests.bed.http_recorder import HttpRecorder, Request
 from tests.bed.postgresql import PostgreSql
 from tests.bed.processes import until
 from tests.bed.receiver import alert
+from tests.faults.altered import ANYWHERE
 from tests.faults.books import Books
 from tests.faults.conftest import Rounds
 from tests.faults.replicas import Replicas
@@ -61,9 +62,8 @@ def test_no_limit_is_passed_in_a_storm(
         store=url,
         altered={"crowd": "local"},
         playbooks=PLAYBOOKS.format(url=recorder.url),
-        platforms={"docker": [{"name": "local"}]},
-        outbound={"allow_hosts": ["127.0.0.1"]},
         limits=limits,
+        **ANYWHERE,
     ) as replicas:
         with ThreadPoolExecutor(3) as senders:
             answers = list(senders.map(lambda each: each[0].post(*each[1]), zip(cycle(replicas), groups, strict=False)))
