@@ -5,8 +5,10 @@ pytest calls the hooks; a test asks for a fixture, or opens a part of tests/bed 
 
 import os
 import signal
+import ssl
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -65,6 +67,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     # As Ctrl-C does: by default SIGTERM ends pytest on the spot, and what it started would run on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Every HTTP client reads all certificates of the authorities: 20 ms of work, at each look whether a part is ready.
+    ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
     # An example that is slow is one on a busy machine.
     settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("patient")
