@@ -90,7 +90,8 @@ def deliveries(alerts: int, *, name: str, token: str) -> Iterator[tuple[list[str
 async def accepts(server: Server, *, alerts: int, seconds: float) -> float:
     """Deliveries that were answered 200 in a second, of alerts that no playbook answers."""
     waiting = deliveries(alerts, name="Nobody", token=server.token)
-    ready = [next(waiting)[1] for _ in range(max(200, int(6000 / alerts)))]
+    enough = max(200, 6000 / alerts) * seconds / 5
+    ready = [next(waiting)[1] for _ in range(max(CONNECTIONS, int(enough)))]
     taken, began = 0, time.perf_counter()
 
     async with connections(server.host, server.port, CONNECTIONS) as opened:

@@ -27,7 +27,7 @@ def test_sighups_with_bad_files_under_load_keep_the_old_playbooks_and_every_deli
     ended = threading.Event()
 
     def load() -> None:
-        while not ended.is_set():
+        while not ended.wait(0.02):
             service = f"s{len(stored)}"
             assert amend.post(alert("Broken", service=service)).status_code == 200
             stored.append(f"/remedy/{service}")

@@ -49,7 +49,7 @@ def test_no_limit_is_passed_in_a_storm(
     limits: dict[str, int], tmp_path: Path, recorder: HttpRecorder, postgresql: PostgreSql, rounds: Rounds
 ) -> None:
     url = postgresql.database()
-    alerts = min(ALERTS, 100 * rounds.count)
+    alerts = min(ALERTS, 50 * rounds.count)
     groups = [
         [
             alert("Broken", service=f"s{number}", kind="many" if number % 2 else "few")
