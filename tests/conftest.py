@@ -6,12 +6,14 @@ pytest calls the hooks; a test asks for a fixture, or opens a part of tests/bed 
 import os
 import signal
 import ssl
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.http_recorder import HttpRecorder
@@ -58,6 +60,39 @@ def postgresql() -> Iterator[PostgreSql]:
     """The one server of the run: a test asks it for a database of its own."""
     with PostgreSql() as server:
         yield server
+
+
+IMAGES = ("tests/deploy/test_image.py", "tests/deploy/test_compose.py", "tests/demo/test_image.py")
+LONGEST = (
+    *IMAGES,
+    "tests/demo/test_demo",
+    "tests/faults/",
+    "tests/flows/",
+    "tests/benchmarks/",
+    "tests/rulegen/test_live",
+)
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """A file stays in one process, as its tests may share a Docker Engine; those with the big images share one, too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "images" if nodeid.startswith(IMAGES) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, then those of many tests: in the end nobody waits for one that was begun late."""
+    tests = Counter(item.path for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        long = [number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)]
+        return min(long, default=len(LONGEST)), -tests[item.path]
+
+    items.sort(key=place)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
