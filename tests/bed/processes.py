@@ -24,7 +24,7 @@ _given_out: set[int] = set()
 _running: "list[Process]" = []
 
 
-def until(condition: Callable[[], Result], *, why: str, within: float = PATIENCE, every: float = 0.05) -> Result:
+def until(condition: Callable[[], Result], *, why: str, within: float = PATIENCE, every: float = 0.1) -> Result:
     """The first truthy result of `condition`; AssertionError when there was none in time."""
     deadline = time.monotonic() + within
     while not (result := condition()):
