@@ -3,6 +3,7 @@
 Tests give it rule files, addresses to scrape and history; they ask it in PromQL.
 """
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,12 @@ from tests.bed.processes import Process, answers, free_port
 def promtool(*arguments: str | Path) -> str:
     """What promtool prints; AssertionError with all of it when it finds something wrong."""
     done = subprocess.run(
-        [program("promtool"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        [program("promtool"), *arguments],
+        env={**os.environ, "GOMAXPROCS": "1"},  # other tests have use for the other cores
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"promtool {' '.join(map(str, arguments))}\n{done.stdout}"
     return done.stdout
