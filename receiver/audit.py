@@ -31,6 +31,10 @@ class Kind(StrEnum):
     ALERT_STALE = "alert_stale"  #: a late `firing` of something that is over: never acted on
     SKIPPED = "skipped"  #: decided not to act
     OBSERVED = "observed"  #: would have acted
+    APPROVAL_ASKED = "approval_asked"  #: people are asked to allow it; what is to be done, as it is shown to them
+    APPROVED = "approved"  #: a person agreed
+    REJECTED = "rejected"  #: a person said no
+    CANCELLED = "cancelled"  #: a person stopped it before it acted
     INTENT = "intent"  #: about to carry out a step
     STEP_DONE = "step_done"  #: the step was carried out
     STEP_FAILED = "step_failed"  #: it was refused, or certainly not done
@@ -39,6 +43,10 @@ class Kind(StrEnum):
     LATE_EFFECT = "late_effect"  #: what a process did after another had taken its run over
     VERIFYING = "verifying"  #: the steps are done; asking whether they helped
     FINISHED = "finished"  #: the run's outcome
+    PAUSED = "paused"  #: from now on no action starts anywhere
+    RESUMED = "resumed"  #: actions start again, and the breaker has forgotten all failures
+    BREAKER_OPENED = "breaker_opened"  #: too many runs did not help: no action starts for a while
+    BREAKER_CLOSED = "breaker_closed"  #: actions start again
     WATCHDOG_SILENT = "watchdog_silent"  #: the alert that always fires has not come: nothing may arrive any more
     WATCHDOG_BACK = "watchdog_back"  #: it comes again
     PRUNED = "pruned"  #: the rows up to this hash were removed, as they were older than store.retention

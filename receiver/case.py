@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from receiver.alertmanager import Alertmanager
+from receiver.approval import Approval
 from receiver.audit import Kind
 from receiver.conventions import NUMBERS
 from receiver.outbound import Outbound
@@ -15,12 +17,14 @@ from receiver.prometheus import Prometheus
 from receiver.render import Names
 from receiver.run import Episode, Reason, Refusal, Run
 from receiver.settings import Limits, Receiver
+from receiver.signing import Signer
 from receiver.store import Ledger
 from receiver.store.log import Log
 from receiver.targets import Platform
 from receiver.workload import Workload
 
 LATER = timedelta(seconds=30)  #: until something that may pass is looked at again
+MUCH_LATER = timedelta(minutes=5)  #: where whoever ends the wait wakes those that wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +36,11 @@ class World:
     clock: Callable[[], datetime]
     platforms: Mapping[tuple[str, str], Platform]  #: by kind and name
     prometheus: Prometheus | None
+    alertmanager: Alertmanager | None
     limits: Limits
     outbound: Outbound
     receivers: Mapping[str, Receiver]
+    signer: Signer
     external_url: str = ""
 
     def tell(self, connection: sa.Connection, run: Run, kind: Kind, data: Mapping[str, Any]) -> None:
@@ -44,7 +50,14 @@ class World:
 
     def link(self, run: Run) -> str:
         """Where people read about a run; empty without an external_url."""
-        return f"{self.external_url.rstrip('/')}/runs/{run.id}" if self.external_url else ""
+        return self._at(f"runs/{run.id}")
+
+    def approval_link(self, approval: Approval) -> str:
+        """Where people decide about a request; empty without an external_url."""
+        return self._at(f"approvals/{self.signer.approval(approval)}")
+
+    def _at(self, path: str) -> str:
+        return f"{self.external_url.rstrip('/')}/{path}" if self.external_url else ""
 
 
 @dataclass
@@ -58,6 +71,8 @@ class Case:
     link: str = ""
     workload: Workload | None = None
     platform: Platform | None = None
+    approval: Approval | None = None  #: what a person agreed to, where somebody had to
+    asks: str = ""  #: why a person would have to agree, in observe mode
 
     @property
     def key(self) -> str:

@@ -33,6 +33,8 @@ app.add_typer(playbooks.app, name="playbooks")
 app.add_typer(runs.app, name="runs")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
+app.command(epilog=examples("amend pause", 'amend pause --comment "a deployment is under way"'))(runs.pause)
+app.command(epilog=examples("amend resume"))(runs.resume)
 app.command(epilog=examples("amend explain 7", "amend explain alertname=LatencyAnomaly service=orders"))(runs.explain)
 
 

@@ -48,6 +48,12 @@ class Receiver:
         with self._reaching():
             return self._read(self._http.get(f"{self.url}/api/v1/{path}", params=given))
 
+    def post(self, path: str, **texts: str) -> dict[str, Any]:
+        """Have something done at a path below /api/v1/; what the receiver says to it."""
+        given = {name: text for name, text in texts.items() if text}
+        with self._reaching():
+            return self._read(self._http.post(f"{self.url}/api/v1/{path}", json=given))
+
     def lines(self, path: str) -> Iterator[str]:
         """The lines at a path below /api/v1/, as they come."""
         with self._reaching(), self._http.stream("GET", f"{self.url}/api/v1/{path}") as answer:

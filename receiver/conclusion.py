@@ -11,12 +11,16 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from receiver import metrics
+from receiver import approvals, metrics
 from receiver.actions import ACTIONS
 from receiver.audit import Kind
 from receiver.case import Case, World
-from receiver.execution import Execution, plan
-from receiver.guards import MinHealthy, RateLimit, ask, look_again
+from receiver.execution import Execution
+from receiver.guards.guard import LedgerGuard, ask
+from receiver.guards.limits import COUNTED, BreakerClosed, RateLimit
+from receiver.guards.people import NotPaused
+from receiver.guards.target import MinHealthy, look_again
+from receiver.plan import Planned, plan
 from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status
 from receiver.store import episodes, runs
 from receiver.verify import Verdict
@@ -118,12 +122,22 @@ class Conclusion:
                 await self._may_touch(case)
             (planned,) = plan(case, [step], phase=Phase.ON_FAILURE)
             placed = replace(planned, position=position)
-            allow = partial(RateLimit().judge, case=case, world=self.world) if touches else None
+            allow = partial(self._allow, case=case, planned=placed) if step.verb in COUNTED else None
             await self.execution.carry_out(run, case, placed, allow=allow)
         except Refusal as no:
             told = {"phase": Phase.ON_FAILURE, "position": position, "verb": step.verb}
             row = {**told, "reason": no.reason, "error": no.detail}
             await self.world.ledger.write(lambda c: self.world.tell(c, run, Kind.STEP_FAILED, row))
+
+    def _allow(self, connection: sa.Connection, case: Case, *, planned: Planned) -> None:
+        """Refusal when nothing more may be begun."""
+        guards: list[LedgerGuard] = [NotPaused()]
+        if ACTIONS[planned.step.verb].changes_target:
+            guards += [RateLimit(), BreakerClosed()]
+            if not approvals.covered(connection, case, planned):
+                raise case.refuse(Reason.APPROVAL_TIMEOUT, "people must agree to it first, and were not asked")
+        for guard in guards:
+            guard.judge(connection, case, self.world)
 
     async def _may_touch(self, case: Case) -> None:
         """Refusal when the workload may not be touched once more."""

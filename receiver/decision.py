@@ -12,12 +12,18 @@ import sqlalchemy as sa
 import structlog
 
 from receiver import metrics
+from receiver.approval import Answer
+from receiver.approvals import Unapproved
+from receiver.asking import Asking
 from receiver.audit import Kind
 from receiver.case import Case, World
-from receiver.execution import Execution, Planned, plan
-from receiver.guards import GUARDS, LedgerGuard, actions, ask, look_outside
+from receiver.execution import Execution
+from receiver.guards import GUARDS, look_outside
+from receiver.guards.guard import LedgerGuard, ask
+from receiver.guards.limits import actions
+from receiver.plan import Planned, plan
 from receiver.run import PASSING, Outcome, Phase, Reason, Refusal, Run, Status
-from receiver.store import limits, runs
+from receiver.store import approvals, limits, runs
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +47,7 @@ class Judgement:
 
     world: World
     execution: Execution
+    asking: Asking
 
     async def decide(self, case: Case) -> Decision:
         """Ask the guards and write down the answer; the run is claimed for acting when `acting` is set."""
@@ -53,6 +60,8 @@ class Judgement:
                 await self._observe(decision)
         except Refusal as no:
             decision.refusal = no
+        except Unapproved as unapproved:
+            await self.asking.ask(case, unapproved, passed=decision.passed)
         except sa.exc.IntegrityError as error:
             if not limits.is_lock_taken(error):
                 raise
@@ -70,7 +79,7 @@ class Judgement:
         left out where nobody else is asked, unless another guard says no: the first no is the one that counts.
         """
         case = decision.case
-        at_claim = case.playbook.enforced and not look_outside(case.playbook)
+        at_claim = case.playbook.enforced and not look_outside(case, self.world)
         of_ledger: list[LedgerGuard] = []
         for guard in GUARDS:
             if isinstance(guard, LedgerGuard):
@@ -130,12 +139,15 @@ class Judgement:
                 "actions": actions([planned.step for planned in decision.plan]),
             },
         )
+        if case.approval:
+            approvals.use(connection, case.approval, at=case.now)
         self.execution.intend(connection, acting, case, decision.plan[0])
         return acting
 
     async def _observe(self, decision: Decision) -> None:
         case, now = decision.case, self.world.clock()
         shown = [planned.shown() for planned in decision.plan]
+        asked = f"would have asked people ({case.asks}), then " if case.asks else ""
         told = {"target": case.target(), "steps": shown, "guards": decision.passed, "numbers": case.numbers}
 
         def write(connection: sa.Connection) -> None:
@@ -148,7 +160,7 @@ class Judgement:
                 status=Status.DONE,
                 outcome=Outcome.OBSERVED,
                 reason=None,
-                detail=f"would have done: {', '.join(planned.step.verb for planned in decision.plan)}",
+                detail=f"{asked}would have done: {', '.join(planned.step.verb for planned in decision.plan)}",
                 workload=case.key,
                 finished_at=now,
                 wake_at=None,
@@ -183,6 +195,9 @@ class Judgement:
             row["retry_at"] = again.isoformat()
 
         def write(connection: sa.Connection) -> Run:
+            if run.status is Status.WAITING:
+                answer = Answer.EXPIRED if no.reason is Reason.APPROVAL_TIMEOUT else Answer.WITHDRAWN
+                approvals.close(connection, run.id, answer, at=now)
             if not repeated:
                 self.world.tell(connection, run, Kind.SKIPPED, row)
             # Who had the lock has woken those that waited for it; we were not among them yet.
@@ -208,5 +223,9 @@ class Judgement:
 
 
 def gives_up(case: Case, no: Refusal) -> bool:
-    """Attempts used up by earlier episodes: nothing more is tried, and `on_failure` says so."""
-    return no.reason is Reason.MAX_ATTEMPTS and case.playbook.may_act and bool(case.playbook.on_failure)
+    """Whether `on_failure` says that nothing more is tried: attempts used up by earlier episodes, or people said no."""
+    rule = case.playbook.approval
+    escalates = rule is not None and rule.on_timeout == "escalate"
+    final = no.reason in (Reason.MAX_ATTEMPTS, Reason.APPROVAL_REJECTED)
+    final = final or (no.reason is Reason.APPROVAL_TIMEOUT and escalates)
+    return final and case.playbook.may_act and bool(case.playbook.on_failure)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from receiver.errors import ConfigError, ConfigErrors
@@ -25,6 +25,12 @@ Place = tuple[str | int, ...]
 """The way from a document's root to a value: `("playbooks", 0, "cooldown")`."""
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Part(BaseModel):
+    """A mapping in a document: no unknown keys, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class _Loader(yaml.CSafeLoader):

@@ -4,7 +4,7 @@ The pipeline calls it for a playbook's steps, the conclusion for those of `on_fa
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,19 +12,17 @@ from typing import Any
 import sqlalchemy as sa
 import stamina
 import structlog
-from pydantic import BaseModel
 
 from receiver import metrics
 from receiver.actions import ACTIONS
 from receiver.actions.scene import Scene
 from receiver.audit import Kind
-from receiver.case import LATER, Case, World
+from receiver.case import Case, World
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
-from receiver.playbook import Step
-from receiver.render import Unrenderable
-from receiver.run import Phase, Reason, Run, StepStatus
+from receiver.plan import Planned
+from receiver.run import Run, StepStatus
 from receiver.store import runs
 
 log = structlog.get_logger(__name__)
@@ -40,28 +38,6 @@ KINDS = {
 }
 
 stamina.instrumentation.set_on_retry_hooks([])  # a retry is told by the step's own record
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A step with its arguments filled in, and its place among the others."""
-
-    step: Step
-    arguments: BaseModel
-    phase: Phase
-    position: int
-
-    def shown(self) -> dict[str, Any]:
-        return {"verb": self.step.verb, "arguments": self.arguments.model_dump(mode="json", exclude_unset=True)}
-
-
-def plan(case: Case, steps: Sequence[Step], *, phase: Phase) -> list[Planned]:
-    """Every step's arguments, filled in before the first is carried out; Refusal when one cannot be."""
-    context = case.context
-    try:
-        return [Planned(step, step.arguments(context), phase, position) for position, step in enumerate(steps)]
-    except Unrenderable as error:
-        raise case.refuse(Reason.GUARD_ERROR, f"a step cannot be filled in: {error}", retry_in=LATER) from error
 
 
 @dataclass(frozen=True)

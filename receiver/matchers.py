@@ -36,6 +36,11 @@ class Matcher:
             raise ValueError(f'"{text}" is not a matcher; write for example alertname="LatencyAnomaly"')
         name, operator, escaped, bare = match.groups()
         value = bare if escaped is None else re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), escaped)
+        return cls.of(name, operator, value)
+
+    @classmethod
+    def of(cls, name: str, operator: str, value: str) -> Self:
+        """From its parts; ValueError when the value is no regular expression, where the operator wants one."""
         return cls(name, operator, value, _fitter(operator, value))
 
     def matches(self, labels: Mapping[str, str]) -> bool:

@@ -6,19 +6,23 @@ so that a process that dies anywhere leaves a ledger from which the next one goe
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 
 import sqlalchemy as sa
 import structlog
 
 from receiver import metrics
 from receiver.actions import ACTIONS
+from receiver.asking import Asking
 from receiver.audit import Kind
 from receiver.case import LATER, Case, World
 from receiver.conclusion import Conclusion
 from receiver.decision import Decision, Judgement, gives_up
 from receiver.errors import AmendError
 from receiver.execution import Execution
-from receiver.guards import TargetResolves, look_again
+from receiver.guards.limits import COUNTED
+from receiver.guards.people import NotPaused
+from receiver.guards.target import TargetResolves, look_again
 from receiver.playbook import Playbook, Verify
 from receiver.run import Episode, Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
 from receiver.store import runs
@@ -43,7 +47,7 @@ class Pipeline:
         self.world = world
         self.playbooks = playbooks
         self.execution = Execution(world)
-        self.judgement = Judgement(world, self.execution)
+        self.judgement = Judgement(world, self.execution, Asking(world))
         self.verifier = Verifier(world.prometheus)
         self.conclusion = Conclusion(world, self.execution)
 
@@ -57,7 +61,7 @@ class Pipeline:
         if run.workload and run.status in BEGUN:
             metrics.IN_PROGRESS.labels(playbook=run.playbook, target=run.workload).set(1)
         match run.status:
-            case Status.MATCHED | Status.SKIPPED:
+            case Status.MATCHED | Status.SKIPPED | Status.WAITING:
                 await self._decide(case)
             case Status.ACTING:
                 await self._take_over(case)
@@ -84,10 +88,12 @@ class Pipeline:
             try:
                 if ACTIONS[verb].changes_target and not first:  # the steps before it may have changed what is there
                     await look_again(case, self.world)
+                # the first was allowed and intended with the claim
+                allow = partial(NotPaused().judge, case=case, world=self.world) if verb in COUNTED else None
+                status, error = await self.execution.carry_out(run, case, planned, intended=first, allow=allow)
             except Refusal as no:
                 await self.conclusion.conclude(run, case, Verdict(Outcome.FAILED, f"{verb}: {no.detail}"))
                 return
-            status, error = await self.execution.carry_out(run, case, planned, intended=first)  # with the claim
             if status is StepStatus.UNKNOWN:
                 await self._watch(run, case, Verdict(Outcome.UNKNOWN, f"{verb}: {error}"))
                 return

@@ -4,7 +4,7 @@ The receiver and `amend check` read them here. Every mistake names its line; a p
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -16,46 +16,25 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
-    ValidationInfo,
     create_model,
     model_validator,
 )
 
 from receiver import render
+from receiver.approval import ApprovalRule, Autonomy, Percent
 from receiver.condition import Condition
-from receiver.documents import load, parse
+from receiver.documents import Document, Part, Place, did_you_mean, load, parse
 from receiver.durations import Duration
 from receiver.errors import ConfigError, ConfigErrors
 from receiver.matchers import Matcher
-from receiver.workload import Selector
+from receiver.target import Target
+from receiver.time_intervals import NamedIntervals
 
 Verbs = Mapping[str, type[BaseModel]]
 """The verbs that a step may use, each with the model of its arguments; actions/ registers them."""
-
-
-class Part(BaseModel):
-    """A mapping in a playbook: no unknown keys, and nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-def _template(text: str, info: ValidationInfo) -> str:
-    """Checked when a file is read; filled in when a run brings the values as the validation's context."""
-    if info.context is None:
-        render.check(text)
-        return text
-    return render.render(text, info.context)
-
-
-def _url_template(text: str, info: ValidationInfo) -> str:
-    if info.context is None:
-        render.check(text)
-        return text
-    return render.render_url(text, info.context)
 
 
 def _name(text: str) -> str:
@@ -76,79 +55,7 @@ def _parsed(kind: type[Matcher] | type[Condition]) -> BeforeValidator:
     return BeforeValidator(lambda value: kind.parse(value) if isinstance(value, str) else value)
 
 
-Template = Annotated[str, AfterValidator(_template)]
-UrlTemplate = Annotated[str, AfterValidator(_url_template)]
 PromQL = Annotated[str, AfterValidator(_promql)]
-
-
-class Compose(Part):
-    project: Template
-    service: Template
-
-
-class DockerTarget(Part):
-    """One container by its name, or one service of a Compose project."""
-
-    container: Template | None = None
-    compose: Compose | None = None
-    host: Template | None = None  #: which configured Docker; needed where there are several
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.container is None) == (self.compose is None):
-            raise ValueError('"docker" needs either container: NAME or compose: {project: …, service: …}')
-        return self
-
-
-class KubernetesTarget(Part):
-    """One Deployment, StatefulSet or DaemonSet."""
-
-    kind: Literal["Deployment", "StatefulSet", "DaemonSet"]
-    namespace: Template
-    name: Template
-    cluster: Template | None = None  #: which configured cluster; needed where there are several
-
-
-class Target(Part):
-    docker: DockerTarget | None = None
-    kubernetes: KubernetesTarget | None = None
-
-    @model_validator(mode="after")
-    def _one_platform(self) -> Self:
-        if (self.docker is None) == (self.kubernetes is None):
-            raise ValueError('"target" needs either docker: or kubernetes:, or is the word none')
-        return self
-
-    def selector(self, context: Mapping[str, Any]) -> Selector:
-        """The names filled in from an alert; Unrenderable when it lacks a label."""
-
-        def fill(text: str) -> str:
-            return render.render(text, context)
-
-        def instance(text: str | None) -> str | None:
-            return None if text is None else fill(text)
-
-        if k8s := self.kubernetes:
-            return Selector(
-                platform="kubernetes",
-                instance=instance(k8s.cluster),
-                kind=k8s.kind,
-                scope=fill(k8s.namespace),
-                name=fill(k8s.name),
-            )
-        docker = self.docker
-        assert docker is not None
-        if compose := docker.compose:
-            return Selector(
-                platform="docker",
-                instance=instance(docker.host),
-                kind="compose",
-                scope=fill(compose.project),
-                name=fill(compose.service),
-            )
-        return Selector(
-            platform="docker", instance=instance(docker.host), kind="container", name=fill(docker.container or "")
-        )
 
 
 class MaxAttempts(Part):
@@ -205,12 +112,6 @@ class Step(Part):
             raise render.Unrenderable(f"{self.verb}: {error.errors()[0]['msg']}") from error
 
 
-def _percent(value: object) -> object:
-    if isinstance(value, str) and value.endswith("%"):
-        return value.removesuffix("%")
-    return value
-
-
 class Playbook(Part):
     """An answer to some alerts, checked and ready to run."""
 
@@ -225,16 +126,21 @@ class Playbook(Part):
     condition: Annotated[Condition, _parsed(Condition)] | None = None
     target: Target | Literal["none"] = "none"
     only_if: PromQL | None = None
+    active_time_intervals: tuple[str, ...] = ()
+    mute_time_intervals: tuple[str, ...] = ()
     cooldown: Duration = timedelta(minutes=5)
     max_attempts: MaxAttempts = MaxAttempts()
     max_targets: MaxTargets | None = None
-    min_healthy: Annotated[float, BeforeValidator(_percent), Field(ge=0, le=100)] | None = None
+    min_healthy: Percent | None = None
     max_age: Duration = timedelta(minutes=10)
+    autonomy: Autonomy | None = None
+    approval: ApprovalRule | None = None
     steps: tuple[Step, ...] = Field(min_length=1)
     verify: Verify | None = None
     on_failure: tuple[Step, ...] = ()
 
     _place: str = PrivateAttr("")
+    _intervals: Mapping[str, NamedIntervals] = PrivateAttr(default={})
 
     @property
     def enforced(self) -> bool:
@@ -245,6 +151,10 @@ class Playbook(Part):
         """Whether it may change anything, as it is written now: a run may have begun under another version."""
         return self.enabled and self.enforced
 
+    def intervals(self, names: Sequence[str]) -> list[NamedIntervals]:
+        """The time intervals of these names, which stand in the playbook's file."""
+        return [self._intervals[name] for name in names]
+
     @property
     def place(self) -> str:
         """Where it is written: `playbooks/web.yml:14`."""
@@ -254,10 +164,36 @@ class Playbook(Part):
 def read(path: Path, verbs: Verbs) -> list[Playbook]:
     """The playbooks of one file; ConfigErrors with every mistake in it."""
     document = load(path)
-    playbooks: tuple[Playbook, ...] = parse(document, _file(tuple(verbs.items()))).playbooks
-    for index, playbook in enumerate(playbooks):
+    file = parse(document, _file(tuple(verbs.items())))
+    errors = list(_unknown_intervals(document, file))
+    if errors:
+        raise ConfigErrors(errors)
+    intervals = {named.name: named for named in file.time_intervals}
+    for index, playbook in enumerate(file.playbooks):
         playbook._place = f"{path}:{document.line(('playbooks', index))}"
-    return list(playbooks)
+        playbook._intervals = intervals
+    return list(file.playbooks)
+
+
+def _unknown_intervals(document: Document, file: "_File") -> Iterator[ConfigError]:
+    """Names of time intervals that the file does not have, or has twice."""
+    known = [named.name for named in file.time_intervals]
+    for index, name in enumerate(known):
+        if name in known[:index]:
+            message = f'two time intervals are called "{name}"; give each its own name'
+            yield document.error(("time_intervals", index, "name"), message)
+    for index, playbook in enumerate(file.playbooks):
+        places: dict[Place, Sequence[str]] = {
+            ("active_time_intervals",): playbook.active_time_intervals,
+            ("mute_time_intervals",): playbook.mute_time_intervals,
+            ("approval", "active_time_intervals"): playbook.approval.active_time_intervals if playbook.approval else (),
+        }
+        for place, names in places.items():
+            for position, name in enumerate(names):
+                if name not in known:
+                    way_out = did_you_mean(name, known) or "; write it under time_intervals: in the same file"
+                    message = f'no time interval is called "{name}"{way_out}'
+                    yield document.error(("playbooks", index, *place, position), message)
 
 
 def read_all(paths: Iterable[Path], verbs: Verbs) -> list[Playbook]:
@@ -285,6 +221,7 @@ def read_all(paths: Iterable[Path], verbs: Verbs) -> list[Playbook]:
 
 
 class _File(Part):
+    time_intervals: tuple[NamedIntervals, ...] = ()
     playbooks: tuple[Playbook, ...]
 
 

@@ -13,7 +13,8 @@ import structlog
 
 from receiver import metrics
 from receiver.errors import ConfigError, ConfigErrors
-from receiver.store import Ledger, StoreError, replicas
+from receiver.store import Ledger, StoreError, replicas, signals
+from receiver.store.signals import Signal
 
 log = structlog.get_logger(__name__)
 
@@ -69,13 +70,13 @@ class Presence:
         """We stop, and that is no failure."""
         await self._ledger.write(partial(replicas.leave, name=self._name))
 
-    def _look(self, connection: sa.Connection) -> tuple[list[replicas.Replica], replicas.Signal]:
+    def _look(self, connection: sa.Connection) -> tuple[list[replicas.Replica], Signal]:
         now = self._clock()
         replicas.report(connection, name=self._name, config=self._config(), started_at=self._started_at, at=now)
         seen = replicas.seen_within(connection, within=ALIVE, at=now)
-        return [each for each in seen if each.name != self._name], replicas.signal(connection, RELOADS)
+        return [each for each in seen if each.name != self._name], signals.get(connection, RELOADS)
 
     def _ask(self, connection: sa.Connection, by: str) -> int:
-        number = replicas.signal(connection, RELOADS).number + 1
-        replicas.change(connection, RELOADS, number, actor=by, at=self._clock())
+        number = signals.get(connection, RELOADS).number + 1
+        signals.change(connection, RELOADS, number, actor=by, at=self._clock())
         return number

@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from receiver import logs, metrics, playbooks, settings
 from receiver.alertmanager import Alertmanager
 from receiver.anchor import Anchoring
+from receiver.approvals import Approvals
 from receiver.audit import Kind
 from receiver.case import World
 from receiver.errors import ConfigError, ConfigErrors
@@ -33,6 +34,8 @@ from receiver.playbooks import Playbooks
 from receiver.presence import Presence
 from receiver.prometheus import Prometheus
 from receiver.retention import Retention
+from receiver.signing import Signer, signing_secret
+from receiver.standstill import Standstill
 from receiver.store import Ledger, StoreError
 from receiver.store.log import Log
 from receiver.targets import PLATFORMS, Platform
@@ -80,8 +83,13 @@ class Service:
         self.platforms = _connect(configured.platforms)
         self.outbound = Outbound(configured.outbound.allow_hosts)
         self.receivers = {receiver.name: receiver for receiver in configured.receivers}
+        self.signer = Signer(signing_secret(configured))
+        self.standstill = Standstill(ledger, self.audit, configured.limits.breaker, clock=now)
         self._tasks: set[asyncio.Task[None]] = set()
         self.worker = self._worker()
+        self.approvals = Approvals(
+            ledger, self.audit, configured.auth.teams, signer=self.signer, clock=now, wake=self.worker.wake
+        )
         self.presence = Presence(ledger, self.replica, config=self._digest, reload=self._reload, clock=now)
         self.server = _Server(_uvicorn(create_app(self._doors())))
 
@@ -113,6 +121,7 @@ class Service:
         loops = [
             self.worker.run(),
             self.presence.run(),
+            self.standstill.run(),
             Retention(self.ledger, self.audit, keep=configured.store.retention, clock=now).run(),
         ]
         if anchor := configured.audit.anchor:
@@ -197,9 +206,11 @@ class Service:
             clock=now,
             platforms=self.platforms,
             prometheus=self.prometheus,
+            alertmanager=self.alertmanager,
             limits=configured.limits,
             outbound=self.outbound,
             receivers=self.receivers,
+            signer=self.signer,
             external_url=configured.server.external_url,
         )
         pipeline = Pipeline(world, lambda: self.playbooks.by_name)
@@ -225,6 +236,9 @@ class Service:
             playbooks=self.playbooks.all,
             replica=self.replica,
             config_hash=self._digest,
+            signer=self.signer,
+            standstill=self.standstill,
+            approvals=self.approvals,
         )
 
 

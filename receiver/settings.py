@@ -14,9 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     HttpUrl,
     SecretStr,
@@ -25,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from receiver.documents import load, parse
+from receiver.documents import Part, load, parse
 from receiver.durations import Duration
 from receiver.variables import expanded, with_secrets
 
@@ -33,12 +31,6 @@ Role = Literal["viewer", "approver", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "approver", "admin")
 
 SIZES = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-
-
-class Part(BaseModel):
-    """A mapping of amend.yml: no unknown keys, and nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _some_secret(secret: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -142,9 +134,25 @@ class ApiKey(Part):
         return value.lower()
 
 
+class Team(Part):
+    """People who are asked together."""
+
+    api_keys: tuple[str, ...] = Field(min_length=1, examples=["[anna]"])  #: their names
+
+
 class Auth(Part):
     webhook: WebhookAuth = Field(examples=["{bearer_token_file: webhook.token}"])
     api_keys: tuple[ApiKey, ...] = ()
+    teams: dict[str, Team] = {}  # noqa: RUF012 - pydantic copies it
+
+    @model_validator(mode="after")
+    def _members_are_known(self) -> Self:
+        known = {key.name for key in self.api_keys}
+        for name, team in self.teams.items():
+            for member in team.api_keys:
+                if member not in known:
+                    raise ValueError(f'teams.{name}: no API key is called "{member}"; add it to api_keys:')
+        return self
 
 
 class Store(Part):
@@ -228,11 +236,20 @@ class Receiver(Part):
         return self
 
 
+class Breaker(Part):
+    """Holds everything still after too many runs that did not help: `failed` or `not_fixed`."""
+
+    failures: int = Field(default=5, gt=0)
+    within: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=30)
+    storm_cooldown: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=30)  #: the least that it lasts
+
+
 class Limits(Part):
     """Over all playbooks, whatever each of them says."""
 
     actions_per_minute: int = Field(default=10, gt=0)
     targets_per_10m: int = Field(default=5, gt=0)
+    breaker: Breaker = Breaker()
 
 
 class Identity(Part):

@@ -19,7 +19,7 @@ from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.outbound import Outbound
 from receiver.settings import Receiver, Watchdog
-from receiver.store import Ledger, episodes, replicas
+from receiver.store import Ledger, episodes, signals
 from receiver.store.log import Log
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ class Watch:
     def _turn(self, connection: sa.Connection, *, silent: bool) -> bool:
         """Write it down; whether it was otherwise before."""
         now = self._clock()
-        if not replicas.change(connection, SIGNAL, int(silent), actor=self._audit.actor, at=now):
+        if not signals.change(connection, SIGNAL, int(silent), actor=self._audit.actor, at=now):
             return False
         kind = Kind.WATCHDOG_SILENT if silent else Kind.WATCHDOG_BACK
         self._audit.append(connection, kind, at=now, data={"alertname": self._settings.alertname})

@@ -46,14 +46,19 @@ def test_the_order_of_the_guards_is_the_documented_one() -> None:
         "enabled",
         "episode",
         "age",
+        "pause",
+        "time_intervals",
         "condition",
         "target",
+        "silence",
         "lock",
         "cooldown",
         "max_attempts",
         "max_targets",
         "rate_limit",
         "min_healthy",
+        "breaker",
+        "approval",
         "only_if",
     ]
 
@@ -69,7 +74,7 @@ def test_a_refusal_is_told_with_its_reason_and_what_let_it_pass_before(bench: Be
     bench.fire(annotations={"z_score": "2"})
     (entry,) = [entry for entry in bench.audit() if entry.kind == "skipped"]
     assert entry.data["reason"] == "condition_false"
-    assert entry.data["guards"] == ["enabled", "episode", "age"]
+    assert entry.data["guards"] == ["enabled", "episode", "age", "pause", "time_intervals"]
     assert "z_score > 3" in entry.data["detail"]
 
 

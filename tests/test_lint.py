@@ -137,6 +137,25 @@ def test_a_notification_to_a_receiver_that_does_not_exist(tmp_path: Path) -> Non
     assert (place, message) == ("playbooks.yml:16", 'no receiver is called "team-shpo"; did you mean "team-shop"?')
 
 
+def test_approvers_that_do_not_exist(tmp_path: Path) -> None:
+    asks = {**PLAYBOOK, "approval": {"approvers": ["team-shpo", "team-shop"]}}
+    key = {"name": "anna", "role": "approver", "hash": "0" * 64}
+    auth = {"webhook": {"insecure": True}, "api_keys": [key], "teams": {"team-shop": {"api_keys": ["anna"]}}}
+    place, message = only(found(tmp_path, asks, auth=auth), "approval/team")
+    assert message == 'no team is called "team-shpo"; did you mean "team-shop"?'
+    assert place.startswith("playbooks.yml:")
+    asks["approval"] = {"approvers": ["team-shop"]}
+    assert found(tmp_path, asks, auth=auth) == []
+    assert [each[0] for each in found(tmp_path, asks)] == ["approval/team"]
+
+
+def test_an_approval_that_nobody_is_told_about(tmp_path: Path) -> None:
+    place, message = only(found(tmp_path, {**PLAYBOOK, "approval": {}}), "approval/untold")
+    assert message.startswith("asks people, and tells nobody that it does; add a receiver called a team of approvers")
+    assert place.startswith("playbooks.yml:")
+    assert found(tmp_path, {**PLAYBOOK, "approval": {"required": "never"}}) == []
+
+
 def test_a_request_to_a_host_that_is_not_allowed(tmp_path: Path) -> None:
     calm = {**PLAYBOOK, "steps": [{"http": {"url": "https://hooks.example/x"}}]}
     assert found(tmp_path, calm) == []

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from receiver import execution
 from receiver.case import Case
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.execution import plan
+from receiver.plan import plan
 from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
 from receiver.settings import Receiver as Place
 from receiver.settings import Webhook

@@ -8,8 +8,9 @@ import pytest
 
 from receiver.actions import VERBS
 from receiver.errors import ConfigErrors
-from receiver.playbook import Playbook, Target, read, read_all
+from receiver.playbook import Playbook, read, read_all
 from receiver.render import Names, Unrenderable
+from receiver.target import Target
 
 FULL = """\
 playbooks:

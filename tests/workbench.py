@@ -19,7 +19,9 @@ from urllib.parse import parse_qs
 import sqlalchemy as sa
 
 from receiver.actions import VERBS
+from receiver.alertmanager import Alertmanager
 from receiver.alerts import Alert, Message
+from receiver.approvals import Approvals
 from receiver.audit import Entry
 from receiver.case import World
 from receiver.identity import Windows
@@ -29,7 +31,9 @@ from receiver.pipeline import Pipeline
 from receiver.playbook import read
 from receiver.prometheus import Prometheus
 from receiver.run import Episode, Run
-from receiver.settings import Limits, Receiver
+from receiver.settings import Limits, Receiver, Team
+from receiver.signing import Signer
+from receiver.standstill import Standstill
 from receiver.store import Ledger, deliveries, episodes, log, runs
 from receiver.worker import Worker
 from receiver.workload import Selector, Workload
@@ -126,6 +130,7 @@ class Bench:
         playbooks: str = RESTART,
         *,
         prometheus: str | None = None,
+        alertmanager: str | None = None,
         limits: Limits | None = None,
         receivers: Sequence[Receiver] = (),
     ) -> None:
@@ -134,6 +139,8 @@ class Bench:
         self.platform = Platform("orders", "users", "payments")
         self.prometheus = Prometheus(prometheus) if prometheus else None
         self.limits = limits or Limits()
+        self.signer = Signer(b"a secret of the tests")
+        self._alertmanager = alertmanager
         self.receivers = {each.name: each for each in receivers}
         self.write_playbooks(playbooks)
         (directory / "amend.db").write_bytes(_empty_store())
@@ -147,6 +154,16 @@ class Bench:
         self._open.callback(lambda: self.do(self.ledger.close()))
         self.outbound = Outbound(["127.0.0.1"])
         self._open.callback(lambda: self.do(self.outbound.close()))
+        self.alertmanager = Alertmanager(self._alertmanager) if self._alertmanager else None
+        self.standstill = Standstill(self.ledger, self.log, self.limits.breaker, clock=lambda: self.now)
+        self.approvals = Approvals(
+            self.ledger,
+            self.log,
+            {"team-shop": Team(api_keys=("anna",))},
+            signer=self.signer,
+            clock=lambda: self.now,
+            wake=lambda: None,
+        )
         self.worker = self.another_worker("first")
         return self
 
@@ -202,9 +219,12 @@ class Bench:
             clock=lambda: self.now,
             platforms={("docker", "local"): self.platform},
             prometheus=self.prometheus,
+            alertmanager=self.alertmanager,
             limits=self.limits,
             outbound=self.outbound,
             receivers=self.receivers,
+            signer=self.signer,
+            external_url="http://amend.test",
         )
         return Worker(
             ledger=self.ledger,

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainSerializer
 
 from receiver.actions.scene import Scene
+from receiver.documents import Part
 from receiver.errors import Permanent
 from receiver.outbound import brief
-from receiver.playbook import Part, Template, UrlTemplate
+from receiver.template import Template, UrlTemplate
 
 
 def _fixed_host(url: str) -> str:

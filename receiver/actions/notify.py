@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver.actions.scene import Scene
-from receiver.playbook import Part, Template
+from receiver.documents import Part
+from receiver.template import Template
 
 DEFAULT = "{{ playbook.name }} answers {{ labels.alertname }} on {{ target.name }}: {{ run.outcome }}"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver.actions.scene import Scene
-from receiver.playbook import Part
+from receiver.documents import Part
 
 
 class Arguments(Part):

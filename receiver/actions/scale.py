@@ -7,8 +7,8 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from receiver.actions.scene import Scene
+from receiver.documents import Part
 from receiver.errors import Permanent
-from receiver.playbook import Part
 
 
 class Arguments(Part):

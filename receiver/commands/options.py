@@ -38,6 +38,7 @@ KeyFile = Annotated[
 ]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The settings.")]
 HmacKeyFile = Annotated[Path | None, typer.Option("--hmac-key-file", help="The key that the log is sealed with.")]
+Comment = Annotated[str, typer.Option("--comment", "-m", help="Why; it stands in the audit log.")]
 Labels = Annotated[
     list[str], typer.Option("--label", "-l", metavar="NAME=VALUE", help="Only of alerts with this label; repeatable.")
 ]

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from receiver.commands.options import URL, Format, KeyFile, Labels, Output, Url, examples, group
+from receiver.commands.options import URL, Comment, Format, KeyFile, Labels, Output, Url, examples, group
 from receiver.commands.terminal import inline, moment, say, say_fields, say_json, say_table
 
-app = group("What was done, and what was decided against.")
+app = group("What was done, what was decided against, and what waits for you.")
+
+Run = Annotated[int, typer.Argument(metavar="RUN", min=1, help='The id that "amend runs list" shows.')]
 
 
 @app.command(
@@ -72,7 +74,7 @@ def list_runs(
 
 @app.command(epilog=examples("amend runs show 7", "amend runs show 7 -o json"))
 def show(
-    run_id: Annotated[int, typer.Argument(metavar="RUN", min=1, help='The id that "amend runs list" shows.')],
+    run_id: Run,
     url: Url = URL,
     key_file: KeyFile = None,
     output: Output = Format.SIMPLE,
@@ -85,11 +87,74 @@ def show(
     if output is Format.JSON:
         say_json(run)
         return
-    steps = run.pop("steps", [])
+    steps, asked = run.pop("steps", []), run.pop("approval", None)
     say_fields({name: moment(value) if name.endswith("_at") else value for name, value in run.items()})
+    if asked:
+        typer.echo()
+        _say_question(asked)
     if steps:
         typer.echo()
         say_steps(steps)
+
+
+@app.command(epilog=examples("amend runs approve 7", 'amend runs approve 7 --yes --comment "traffic is low"'))
+def approve(
+    run_id: Run,
+    comment: Comment = "",
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask once more.")] = False,
+    url: Url = URL,
+    key_file: KeyFile = None,
+) -> None:
+    """Agree to what a run that waits for an approval would do; it shows that first."""
+    from receiver.client import Receiver
+
+    with Receiver(url, key_file) as receiver:
+        asked = receiver.get(f"runs/{run_id}")["approval"]
+        if asked:
+            _say_question(asked)
+        if asked and not asked["decision"] and not yes:
+            typer.confirm("Do this?", abort=True)
+        receiver.post(f"runs/{run_id}/approve", comment=comment, digest=asked["digest"] if asked else "")
+    say(f"approved run {run_id}")
+
+
+@app.command(epilog=examples('amend runs reject 7 --comment "a deployment is under way"'))
+def reject(run_id: Run, comment: Comment = "", url: Url = URL, key_file: KeyFile = None) -> None:
+    """Say no to what a run that waits for an approval would do."""
+    from receiver.client import Receiver
+
+    with Receiver(url, key_file) as receiver:
+        receiver.post(f"runs/{run_id}/reject", comment=comment)
+    say(f"rejected run {run_id}")
+
+
+@app.command(epilog=examples('amend runs cancel 7 --comment "done by hand"'))
+def cancel(run_id: Run, comment: Comment = "", url: Url = URL, key_file: KeyFile = None) -> None:
+    """Stop a run that has not begun to act; it is not decided again while the alert lasts."""
+    from receiver.client import Receiver
+
+    with Receiver(url, key_file) as receiver:
+        receiver.post(f"runs/{run_id}/cancel", comment=comment)
+    say(f"cancelled run {run_id}")
+
+
+def pause(comment: Comment = "", url: Url = URL, key_file: KeyFile = None) -> None:
+    """Have no action start on any replica until somebody resumes: the kill switch."""
+    from receiver.client import Receiver
+
+    with Receiver(url, key_file) as receiver:
+        changed = receiver.post("pause", comment=comment)["changed"]
+    say("paused: no action starts until somebody resumes" if changed else "it was paused already")
+
+
+def resume(comment: Comment = "", url: Url = URL, key_file: KeyFile = None) -> None:
+    """Let actions start again, after a pause or an open breaker; failures before now are forgiven."""
+    from receiver.client import Receiver
+
+    with Receiver(url, key_file) as receiver:
+        changed = receiver.post("resume", comment=comment)["changed"]
+    say("resumed" if changed else "nothing was held still; failures before now are forgiven")
 
 
 def explain(
@@ -109,6 +174,26 @@ def explain(
         return
     for sentence in reversed(answer["explanations"]):  # as it happened, the oldest first
         say(f"{moment(sentence['at'])}  {sentence['text']}")
+
+
+def _say_question(asked: dict[str, Any]) -> None:
+    """What people are asked to allow, and what they said."""
+    target = asked["target"]
+    say_fields(
+        {
+            "would do": "; ".join(_step(step) for step in asked["steps"]),
+            "on": target and target["key"],
+            "if it does not help": "; ".join(_step(step) for step in asked["on_failure"]),
+            "asked are": ", ".join(asked["approvers"]) or "all approvers",
+            "until": moment(asked["expires_at"]),
+            "said": asked["decision"] and f"{asked['decision']} by {asked['decided_by'] or 'nobody'}",
+            "comment": asked["comment"],
+        }
+    )
+
+
+def _step(step: dict[str, Any]) -> str:
+    return f"{step['verb']} {inline(step['arguments'])}" if step.get("arguments") else str(step["verb"])
 
 
 def say_steps(steps: list[dict[str, Any]]) -> None:

@@ -47,6 +47,8 @@ CHECKS: Mapping[str, Check] = {
     "playbooks/no-file": Check(ERROR, against_settings.no_file),
     "playbooks/none": Check(WARNING, against_settings.no_playbook),
     "notify/receiver": Check(ERROR, against_settings.unknown_receiver),
+    "approval/team": Check(ERROR, against_settings.unknown_team),
+    "approval/untold": Check(WARNING, against_settings.nobody_told),
     "http/host": Check(ERROR, against_settings.host_not_allowed),
     "target/platform": Check(ERROR, against_settings.unknown_platform),
     "target/missing": Check(ERROR, against_settings.missing_target),

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from receiver.documents import did_you_mean
 from receiver.durations import format_duration
 from receiver.errors import ConfigError
-from receiver.guards import actions
+from receiver.guards.limits import actions
 from receiver.lint.setup import Setup, Written
 from receiver.lint.templates import ROOTS, strangers
-from receiver.playbook import Playbook, Target
+from receiver.playbook import Playbook
 from receiver.settings import playbook_files
+from receiver.target import Target
 
 
 def no_file(setup: Setup) -> Iterator[ConfigError]:
@@ -45,6 +46,29 @@ def unknown_receiver(setup: Setup) -> Iterator[ConfigError]:
             if isinstance(name, str) and name not in known:
                 way_out = did_you_mean(name, known) or "; add it to receivers: in amend.yml"
                 yield written.error((*place, "notify", "receiver"), f'no receiver is called "{name}"{way_out}')
+
+
+def unknown_team(setup: Setup) -> Iterator[ConfigError]:
+    """Approvers that amend.yml does not have: nobody could agree."""
+    known = list(setup.settings.auth.teams)
+    for written in setup.playbooks:
+        rule = written.playbook.approval
+        for index, name in enumerate(rule.approvers if rule else ()):
+            if name not in known:
+                way_out = did_you_mean(name, known) or f"; add auth: {{teams: {{{name}: …}}}} to {setup.document.path}"
+                yield written.error(("approval", "approvers", index), f'no team is called "{name}"{way_out}')
+
+
+def nobody_told(setup: Setup) -> Iterator[ConfigError]:
+    """An approval that people are asked for, and of which nobody hears."""
+    receivers = {receiver.name for receiver in setup.settings.receivers}
+    for written in setup.playbooks:
+        rule = written.playbook.approval
+        if not rule or rule.required == "never" or receivers & set(rule.approvers):
+            continue
+        who = " or ".join(f'"{name}"' for name in rule.approvers) or "a team of approvers:"
+        message = f"asks people, and tells nobody that it does; add a receiver called {who} to {setup.document.path}"
+        yield written.error(("approval",), message)
 
 
 def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from receiver.run import Phase, Run, Status
 from receiver.store import runs
-from receiver.store.tables import HOLDS_LOCK, steps
+from receiver.store.tables import DID_NOT_HELP, HOLDS_LOCK, steps
 from receiver.store.tables import runs as table
 
 _HOLDER = sa.select(table.c.id).where(
@@ -33,6 +33,12 @@ _ACTED = (
     .order_by(steps.c.started_at.desc())
     .offset(sa.bindparam("before"))
     .limit(1)
+)
+_UNHELPFUL = (
+    sa.select(table.c.finished_at)
+    .where(DID_NOT_HELP, table.c.finished_at > sa.bindparam("since"))
+    .order_by(table.c.finished_at.desc())
+    .limit(1000)
 )
 _BEGUN = (
     sa.select(sa.func.count())
@@ -93,6 +99,11 @@ def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str],
     values = {"since": since, "verbs": list(verbs), "before": allowed - 1}
     moment: datetime | None = connection.execute(_ACTED, values).scalar()
     return moment
+
+
+def unhelpful(connection: sa.Connection, *, since: datetime) -> list[datetime]:
+    """When runs of any playbook ended that failed or did not help, the oldest first; of very many the newest."""
+    return list(connection.execute(_UNHELPFUL, {"since": since}).scalars())[::-1]
 
 
 def coming(connection: sa.Connection, *, verbs: Collection[str], besides: int) -> int:

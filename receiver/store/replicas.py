@@ -1,4 +1,4 @@
-"""Queries on the processes that share a store, and on what one of them tells the others."""
+"""Queries on the processes that share a store."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from receiver.store.engine import backend
-from receiver.store.tables import replicas, signals
+from receiver.store.tables import replicas
 
 FORGOTTEN = timedelta(hours=1)  #: after which a replica that is gone is not listed any more
 
@@ -19,14 +19,6 @@ class Replica:
     config: str  #: the fingerprint of what it runs on
     started_at: datetime
     seen_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class Signal:
-    """Who last changed it, and to what."""
-
-    number: int
-    actor: str
 
 
 def report(connection: sa.Connection, *, name: str, config: str, started_at: datetime, at: datetime) -> None:
@@ -48,19 +40,3 @@ def seen_within(connection: sa.Connection, *, within: timedelta, at: datetime) -
     since = backend(connection).lease_clock(connection, at) - within
     query = sa.select(replicas).where(replicas.c.seen_at >= since).order_by(replicas.c.name)
     return [Replica(**row) for row in connection.execute(query).mappings()]
-
-
-def signal(connection: sa.Connection, name: str) -> Signal:
-    """How it stands; 0, changed by nobody, before the first change."""
-    row = connection.execute(sa.select(signals).where(signals.c.name == name)).first()
-    return Signal(number=row.number, actor=row.actor) if row else Signal(number=0, actor="")
-
-
-def change(connection: sa.Connection, name: str, number: int, *, actor: str, at: datetime) -> bool:
-    """Change a signal; whether it was another before, which it was for one of several that ask at once."""
-    if signal(connection, name).number == number:
-        return False
-    values = {"number": number, "actor": actor, "at": at}
-    if not connection.execute(signals.update().where(signals.c.name == name).values(values)).rowcount:
-        connection.execute(signals.insert(), {"name": name, **values})
-    return True

@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from receiver.run import OVER
-from receiver.store.tables import alerts, audit, deliveries, episodes, runs, steps
+from receiver.store.tables import alerts, approvals, audit, deliveries, episodes, runs, steps
 
 BATCH = 500  #: rows of the leading table in one transaction
 ENTRIES = 10_000  #: of the audit log
@@ -41,6 +41,7 @@ def prune_episodes(connection: sa.Connection, *, before: datetime) -> int:
     old = sa.select(episodes.c.id).where(episodes.c.closed_at < before, ~alive).order_by(episodes.c.id).limit(BATCH)
     ids = connection.execute(old).scalars().all()
     of_them = connection.execute(sa.select(runs.c.id).where(runs.c.episode_id.in_(ids))).scalars().all()
+    _delete(connection, approvals.c.run_id, of_them)
     _delete(connection, steps.c.run_id, of_them)
     _delete(connection, runs.c.id, of_them)
     _delete(connection, episodes.c.id, ids)

@@ -134,6 +134,14 @@ def change(connection: sa.Connection, run: Run, *, at: datetime, keep: bool = Fa
     return _run(row, run.steps)
 
 
+def cancel(connection: sa.Connection, run: Run, *, among: Collection[Status], at: datetime, detail: str) -> bool:
+    """End a run in one of these statuses, whoever is deciding about it; whether it was in one."""
+    ours = (runs.c.id == run.id) & runs.c.status.in_(among) & (runs.c.acted_at.is_(None))
+    values = {"status": Status.CANCELLED, "reason": None, "detail": detail, "updated_at": at, "finished_at": at}
+    values |= {"wake_at": None, "lease_owner": None, "lease_until": None}
+    return connection.execute(runs.update().where(ours).values(epoch=runs.c.epoch + 1, **values)).rowcount == 1
+
+
 def wake(connection: sa.Connection, run_ids: Sequence[int], *, at: datetime) -> None:
     """Have runs looked at now; their claimants see it at their next look."""
     if run_ids:
@@ -160,6 +168,12 @@ def wake_locked(connection: sa.Connection, workload: str, *, at: datetime, most:
         .limit(most)
     )
     wake(connection, connection.execute(waiting).scalars().all(), at=at)
+
+
+def wake_held(connection: sa.Connection, reasons: Collection[Reason], *, at: datetime) -> None:
+    """Have all runs looked at now that wait for one of these reasons to pass."""
+    held = runs.c.reason.in_(reasons) & (runs.c.status == Status.SKIPPED) & runs.c.wake_at.is_not(None)
+    connection.execute(runs.update().where(held).values(wake_at=at))
 
 
 def next_wake(connection: sa.Connection, *, besides: Collection[str] = ()) -> datetime | None:
@@ -220,6 +234,22 @@ def cut_off(connection: sa.Connection, run: Run, *, at: datetime) -> list[Step]:
         statement.values(status=StepStatus.UNKNOWN, finished_at=at, error="cut off: the process that did it is gone")
     )
     return left
+
+
+def outcomes(connection: sa.Connection, playbook: str, *, most: int) -> list[Outcome]:
+    """What came of the newest runs of a playbook that acted, are over and had something to verify."""
+    query = (
+        sa.select(runs.c.outcome)
+        .where(
+            runs.c.playbook == playbook,
+            runs.c.acted_at.is_not(None),
+            runs.c.status == Status.DONE,
+            runs.c.outcome != Outcome.NONE,
+        )
+        .order_by(runs.c.acted_at.desc())
+        .limit(most)
+    )
+    return [Outcome(word) for word in connection.execute(query).scalars()]
 
 
 # ── for people ──

@@ -144,6 +144,19 @@ HOLDS_LOCK = runs.c.workload.is_not(None) & runs.c.status.in_(
     sa.bindparam("holding", ["acting", "verifying"], expanding=True, literal_execute=True)
 )
 sa.Index("uq_runs_lock", runs.c.workload, unique=True, sqlite_where=HOLDS_LOCK, postgresql_where=HOLDS_LOCK)
+# What the breaker counts, in words as above.
+DID_NOT_HELP = runs.c.outcome.in_(
+    sa.bindparam("unhelpful", ["failed", "not_fixed"], expanding=True, literal_execute=True)
+)
+sa.Index("ix_runs_did_not_help", runs.c.finished_at, sqlite_where=DID_NOT_HELP, postgresql_where=DID_NOT_HELP)
+# How often a playbook acted, and what came of it.
+sa.Index(
+    "ix_runs_playbook_acted_at",
+    runs.c.playbook,
+    runs.c.acted_at,
+    sqlite_where=runs.c.acted_at.is_not(None),
+    postgresql_where=runs.c.acted_at.is_not(None),
+)
 
 steps = sa.Table(
     "steps",
@@ -165,6 +178,35 @@ steps = sa.Table(
     sa.Index("ix_steps_started_at", "started_at"),
 )
 
+# what people were asked to allow, as it was shown to them, and what they said
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    _id(),
+    sa.Column("run_id", Id, sa.ForeignKey("runs.id"), nullable=False, index=True),
+    # part of what the link is signed over: a link to one request says nothing about another
+    sa.Column("nonce", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    _json("shown"),
+    _json("approvers"),
+    sa.Column("asked_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    # null -> approved | rejected | expired | withdrawn, once
+    sa.Column("decision", sa.Text),
+    sa.Column("decided_at", Instant),
+    sa.Column("decided_by", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    # when a run acted on it: it counts once
+    sa.Column("used_at", Instant),
+)
+sa.Index(
+    "uq_approvals_pending",
+    approvals.c.run_id,
+    unique=True,
+    sqlite_where=approvals.c.decision.is_(None),
+    postgresql_where=approvals.c.decision.is_(None),
+)
+
 # the processes that work on this store, each with what it runs on
 replicas = sa.Table(
     "replicas",
@@ -183,6 +225,7 @@ signals = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("at", Instant, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
 )
 
 audit = sa.Table(

@@ -1,6 +1,7 @@
 """The JSON API: what was decided and done, for `amend runs`, `explain`, `audit` and other programs.
 
-It reads the ledger and changes nothing; whoever asks needs a key with the role viewer, or the pages' session.
+It reads the ledger and changes nothing (deeds.py does); whoever asks needs a key with the role viewer, or the pages'
+session.
 """
 
 import json
@@ -8,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from starlette.exceptions import HTTPException
@@ -18,7 +19,8 @@ from starlette.routing import Route
 
 from receiver.audit import Entry
 from receiver.presence import ALIVE
-from receiver.store import episodes, log, replicas, runs
+from receiver.store import approvals, episodes, log, replicas, runs
+from receiver.store.pause import Pause
 from receiver.web import explain
 from receiver.web.auth import insist
 from receiver.web.chain import Chain
@@ -27,7 +29,7 @@ from receiver.web.lists import AUDIT_FILTERS, RUN_FILTERS, page_of_entries, page
 from receiver.web.openapi import document
 from receiver.web.query import Page, Query, number_in_path, refused
 from receiver.web.session import Sessions
-from receiver.web.shapes import episode_json, playbook_json, run_json
+from receiver.web.shapes import approval_json, episode_json, playbook_json, run_json
 
 T = TypeVar("T")
 
@@ -76,7 +78,9 @@ class Api:
             raise HTTPException(404, f"there is no run {run_id}; /api/v1/runs lists them")
         episode = await self._read(partial(episodes.get, episode_id=run.episode_id))
         annotations = {**(episode.annotations if episode else {}), **run.state.get("numbers", {})}
-        return JSONResponse(run_json(run, episode) | {"annotations": annotations})
+        asked = await self._read(partial(approvals.latest, run_id=run_id))
+        more = {"annotations": annotations, "approval": approval_json(asked) if asked else None}
+        return JSONResponse(run_json(run, episode) | more)
 
     async def episodes(self, request: Request) -> Response:
         query = Query(request, "open", "label", "limit", "cursor")
@@ -151,6 +155,7 @@ class Api:
         counted = await self._read(runs.counts)
         last = await self._read(partial(log.page, limit=1))
         now = self._doors.clock()
+        standing = await self._read(self._doors.standstill.standing)
         others = await self._read(partial(replicas.seen_within, within=ALIVE, at=now))
         settings = self._doors.settings
         playbooks = self._doors.playbooks()
@@ -174,6 +179,8 @@ class Api:
                     "all": len(playbooks),
                     "enforced": sum(playbook.enforced and playbook.enabled for playbook in playbooks),
                 },
+                "paused": _pause_json(standing.pause) if standing.pause else None,
+                "breaker_open_until": standing.breaker_open_until and standing.breaker_open_until.isoformat(),
                 "runs": {"by_status": by_status, "by_outcome": by_outcome},
                 "audit": {"entries": last[0].seq, "head": last[0].hash} if last else {"entries": 0, "head": None},
                 "webhook_insecure": settings.auth.webhook.insecure,
@@ -195,3 +202,7 @@ class Api:
 
     async def _read(self, query: Callable[[sa.Connection], T]) -> T:
         return await self._doors.ledger.read(query)
+
+
+def _pause_json(pause: Pause) -> dict[str, Any]:
+    return {"by": pause.by, "since": pause.since.isoformat(), "why": pause.why}

@@ -16,6 +16,8 @@ from receiver.store import StoreError
 from receiver.web.api import Api
 from receiver.web.auth import Keys
 from receiver.web.chain import Chain
+from receiver.web.decisions import Decisions
+from receiver.web.deeds import Deeds
 from receiver.web.doors import Doors
 from receiver.web.frame import Frame
 from receiver.web.health import Health
@@ -37,7 +39,7 @@ HEADERS = {
 
 def create_app(doors: Doors) -> Starlette:
     keys = Keys(doors.settings.auth.api_keys)
-    sessions = Sessions(doors.settings, keys, doors.clock)
+    sessions = Sessions(doors.settings, keys, doors.signer, doors.clock)
     chain = Chain(doors.ledger, doors.settings, doors.clock)
     frame = Frame(doors, sessions)
 
@@ -58,6 +60,8 @@ def create_app(doors: Doors) -> Starlette:
             *Webhook(doors).routes(),
             *Health(doors, keys).routes(),
             *Api(doors, sessions, chain).routes(),
+            *Deeds(doors, sessions).routes(),
+            *Decisions(doors, sessions, frame).routes(),
             *Pages(doors, sessions, chain, frame).routes(),
             *SignIn(keys, sessions, frame).routes(),
         ],

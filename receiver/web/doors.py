@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from receiver.approvals import Approvals
 from receiver.playbook import Playbook
 from receiver.settings import Settings
+from receiver.signing import Signer
+from receiver.standstill import Standstill
 from receiver.store import Ledger
 
 
@@ -19,3 +22,6 @@ class Doors:
     playbooks: Callable[[], Sequence[Playbook]]  #: those in force
     replica: str
     config_hash: Callable[[], str]
+    signer: Signer
+    standstill: Standstill
+    approvals: Approvals

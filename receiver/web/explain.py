@@ -28,6 +28,10 @@ SAID: Mapping[str, str] = {
     Kind.ALERT_STALE: "a late firing of {alertname} was not acted on: it is over",
     Kind.SKIPPED: "skipped, {reason}: {detail}{again}",
     Kind.OBSERVED: "observed: would have done {plan}{on}",
+    Kind.APPROVAL_ASKED: "asks whether to do {plan}{on}, until {until}: {why}",
+    Kind.APPROVED: "{by} agreed{comment}",
+    Kind.REJECTED: "{by} said no{comment}",
+    Kind.CANCELLED: "cancelled by {by}{comment}",
     Kind.INTENT: "begins {verb}{on}",
     Kind.STEP_DONE: "{verb}{on} is done",
     Kind.STEP_FAILED: "{verb} failed: {error}",
@@ -36,6 +40,10 @@ SAID: Mapping[str, str] = {
     Kind.LATE_EFFECT: "{verb} was told of too late, after another process had taken the run over: {status}",
     Kind.VERIFYING: "the steps are done; looking whether they helped, until {until}",
     Kind.FINISHED: "{outcome}: {detail}",
+    Kind.PAUSED: "paused: no action starts anywhere{because}",
+    Kind.RESUMED: "resumed: actions start again, and failures before are forgiven{because}",
+    Kind.BREAKER_OPENED: "the breaker opened: {why}",
+    Kind.BREAKER_CLOSED: "the breaker closed: actions start again",
     Kind.WATCHDOG_SILENT: "the alert {alertname}, which always fires, has not come: nothing may arrive any more",
     Kind.WATCHDOG_BACK: "the alert {alertname} comes again",
     Kind.PRUNED: "{entries} rows, up to row {through}, were removed by age",
@@ -44,7 +52,7 @@ SAID: Mapping[str, str] = {
 STANDING: Mapping[Status, str] = {
     Status.MATCHED: "matched, not decided yet",
     Status.SKIPPED: "skipped, {reason}: {detail}{again}",
-    Status.WAITING: "waits for an approval",
+    Status.WAITING: "waits for an approval: {detail}",
     Status.QUEUED: "allowed to act, waiting for its turn",
     Status.ACTING: "is acting{on}",
     Status.VERIFYING: "acted{on}; looking whether it helped",
@@ -87,7 +95,8 @@ def about_labels(connection: sa.Connection, labels: Mapping[str, str]) -> list[S
 
 def sentence(entry: Entry) -> str:
     """One row of the audit log, in words."""
-    said = SAID.get(str(entry.kind), str(entry.kind)).format_map(_Words(_words(entry.data, at=entry.at)))
+    words = _Words(_words({"by": entry.actor, **entry.data}, at=entry.at))
+    said = SAID.get(str(entry.kind), str(entry.kind)).format_map(words)
     if entry.run_id is None:
         return said
     return f"run {entry.run_id} of {entry.data.get('playbook', 'a playbook')}: {said}"
@@ -128,6 +137,8 @@ def _words(data: Mapping[str, Any], *, at: datetime) -> dict[str, str]:
     words["again"] = f"; decided again at {retry_at}" if retry_at else ""
     words["plan"] = ", ".join(_plain(step) for step in data.get("steps") or []) or "nothing"
     words["until"] = _moment(data.get("until"), at) or "its deadline"
+    words["because"] = f": {words['why']}" if "why" in words else ""
+    words["comment"] = f": {words['comment']}" if "comment" in words else ""
     words["on"] = f" on {words['target']}" if "target" in words else ""
     return words
 

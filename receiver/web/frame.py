@@ -30,6 +30,7 @@ class Frame:
             user=user,
             token=self._sessions.token(seed),
             banners=_banners(self._doors.settings) if user else [],
+            pending=round(REGISTRY.get_sample_value("amend_approvals_pending") or 0),
             replica=self._doors.replica,
             config=self._doors.config_hash(),
             **values,
@@ -48,6 +49,10 @@ class Frame:
 def _banners(settings: Settings) -> list[str]:
     """What everybody who looks must know."""
     known = {
+        "Paused: no action starts anywhere, on any replica.": REGISTRY.get_sample_value("amend_paused") == 1,
+        "The breaker is open: too many runs did not help, and no action starts until it closes.": (
+            REGISTRY.get_sample_value("amend_breaker_open") == 1
+        ),
         "The newest configuration was refused; an older one is in force. The log says why.": (
             REGISTRY.get_sample_value("amend_config_last_reload_successful") == 0
         ),

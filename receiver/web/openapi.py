@@ -90,11 +90,25 @@ def _get(summary: str, schema: Schema, *parameters: Schema, errors: tuple[int, .
     return {"get": {"summary": summary, "parameters": list(parameters), "responses": _answers(schema, *errors)}}
 
 
+def _post(summary: str, status: Schema, *texts: str, path: tuple[Schema, ...] = (), errors: tuple[int, ...]) -> Schema:
+    """What an approver does, with texts that may be left out."""
+    return {
+        "post": {
+            "summary": f"{summary} Needs the role approver.",
+            "parameters": list(path),
+            "requestBody": {"content": _json(_object(dict.fromkeys(texts, STRING)))},
+            "responses": _answers(status, *errors),
+        }
+    }
+
+
 ERRORS = {
     400: "A mistake in the request; `error` says which, and the way out.",
     401: "No credentials, or wrong ones.",
     403: "The key's role does not suffice.",
     404: "There is no such thing.",
+    408: "The body did not arrive in time.",
+    409: "It cannot be decided any more, or it is another question by now; `error` says which.",
     413: "The body is larger than server.max_body.",
     415: "The body is not application/json, or it is compressed.",
     503: "The store did not answer or could not store, or the body did not arrive in time; try again.",
@@ -138,6 +152,7 @@ RUN = _object(
         "workload": {"type": ["string", "null"]},
         "labels": LABELS,
         "annotations": {**LABELS, "description": "of one run alone"},
+        "approval": {"description": "of one run alone: what people were asked, and what they said"},
         **dict.fromkeys(("created_at", "updated_at", "acted_at", "finished_at", "wake_at"), MOMENT),
         "guards": {"type": "array", "description": "those that allowed it, in their order"},
         "target": {"description": "the workload as it was found"},
@@ -167,6 +182,9 @@ PLAYBOOK = _object(
         "condition": {"type": ["string", "null"]},
         "target": {"description": "as the playbook writes it"},
         "max_attempts": _object({"count": NUMBER, "within": STRING}),
+        "active_time_intervals": _list(STRING),
+        "mute_time_intervals": _list(STRING),
+        "approval": {"type": ["string", "null"], "description": "when it asks people"},
         "steps": _list(STRING),
         "verified": {"type": "boolean"},
         "on_failure": _list(STRING),
@@ -187,6 +205,9 @@ ENTRY = _object(
     }
 )
 SENTENCE = _object({"at": MOMENT, "run": {"type": ["integer", "null"]}, "episode": {"type": "integer"}, "text": STRING})
+
+ACTING = (400, 401, 403, 408, 413, 415, 503)
+DECIDING = (*ACTING, 404, 409)
 
 PATHS: Schema = {
     "/api/v1/alerts": {
@@ -212,6 +233,41 @@ PATHS: Schema = {
         *PAGING,
     ),
     "/api/v1/runs/{id}": _get("One run with its steps.", _ref("Run"), ID, errors=(401, 404, 503)),
+    "/api/v1/runs/{id}/approve": _post(
+        "Agree to what a run would do. `digest` is that of the run's `approval`: what you saw.",
+        _object({"status": {"const": "approved"}, "run": NUMBER}),
+        "comment",
+        "digest",
+        path=(ID,),
+        errors=DECIDING,
+    ),
+    "/api/v1/runs/{id}/reject": _post(
+        "Say no to what a run would do.",
+        _object({"status": {"const": "rejected"}, "run": NUMBER}),
+        "comment",
+        "digest",
+        path=(ID,),
+        errors=DECIDING,
+    ),
+    "/api/v1/runs/{id}/cancel": _post(
+        "Stop a run that has not begun to act, for good.",
+        _object({"status": {"const": "cancelled"}, "run": NUMBER}),
+        "comment",
+        path=(ID,),
+        errors=DECIDING,
+    ),
+    "/api/v1/pause": _post(
+        "Have no action start anywhere from now on.",
+        _object({"status": {"const": "paused"}, "changed": {"type": "boolean"}}),
+        "comment",
+        errors=ACTING,
+    ),
+    "/api/v1/resume": _post(
+        "Let actions start again, and forgive failures before now.",
+        _object({"status": {"const": "resumed"}, "changed": {"type": "boolean"}}),
+        "comment",
+        errors=ACTING,
+    ),
     "/api/v1/episodes": _get(
         "Episodes of alerts, newest first.",
         _page("episodes", "Episode"),

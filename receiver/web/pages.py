@@ -16,11 +16,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from receiver.approval import Approval
 from receiver.audit import Broken, Entry, Kind
 from receiver.conventions import NUMBERS
 from receiver.playbook import Playbook
 from receiver.run import Episode, Outcome, Reason, Run, Status
-from receiver.store import episodes, log, overview, runs
+from receiver.standstill import Standing
+from receiver.store import approvals, episodes, log, overview, runs
 from receiver.store.overview import Delivery, Tally
 from receiver.web.chain import Chain
 from receiver.web.doors import Doors
@@ -40,6 +42,7 @@ Runs = Sequence[tuple[Run, Episode | None]]
 
 @dataclass(frozen=True)
 class Overview:
+    standing: Standing
     tally: Tally
     latest: Runs
     deliveries: Sequence[Delivery]
@@ -51,6 +54,7 @@ class Story:
 
     run: Run
     episode: Episode
+    approval: Approval | None
     entries: Sequence[Entry]
 
     @property
@@ -99,6 +103,7 @@ class Pages:
         def read(connection: sa.Connection) -> Overview:
             newest = runs.page(connection, limit=LATEST)
             return Overview(
+                self._doors.standstill.standing(connection),
                 overview.tally(connection, since=since),
                 [(run, episodes.get(connection, run.episode_id)) for run in newest],
                 overview.last_deliveries(connection, limit=LATEST),
@@ -134,12 +139,16 @@ class Pages:
             episode = episodes.get(connection, run.episode_id) if run else None
             if run is None or episode is None:
                 return None
-            return Story(run, episode, log.page(connection, limit=ENTRIES, run_id=run_id))
+            asked = approvals.latest(connection, run_id)
+            return Story(run, episode, asked, log.page(connection, limit=ENTRIES, run_id=run_id))
 
         story = await self._doors.ledger.read(read)
         if story is None:
             raise HTTPException(404, f"There is no run {run_id}.")
-        return self._frame.show(request, "run.html", story=story, run=story.run, episode=story.episode)
+        token = self._doors.signer.approval(story.approval) if story.approval else ""
+        return self._frame.show(
+            request, "run.html", story=story, run=story.run, episode=story.episode, approval_token=token
+        )
 
     async def audit(self, request: Request) -> Response:
         query = Query(request, *AUDIT_FILTERS)

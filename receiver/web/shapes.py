@@ -3,9 +3,11 @@
 from datetime import datetime
 from typing import Any
 
+from receiver.approval import Approval
 from receiver.durations import format_duration
-from receiver.playbook import Playbook, Target
+from receiver.playbook import Playbook
 from receiver.run import Episode, Run, Step
+from receiver.target import Target
 
 
 def run_json(run: Run, episode: Episode | None) -> dict[str, Any]:
@@ -47,6 +49,21 @@ def _step_json(step: Step) -> dict[str, Any]:
     }
 
 
+def approval_json(approval: Approval) -> dict[str, Any]:
+    return {
+        "digest": approval.digest,
+        **approval.shown,
+        "approvers": list(approval.approvers),
+        "asked_at": _moment(approval.asked_at),
+        "expires_at": _moment(approval.expires_at),
+        "decision": approval.decision,
+        "decided_at": _moment(approval.decided_at),
+        "decided_by": approval.decided_by,
+        "comment": approval.comment,
+        "used_at": _moment(approval.used_at),
+    }
+
+
 def episode_json(episode: Episode) -> dict[str, Any]:
     return {
         "id": episode.id,
@@ -85,6 +102,9 @@ def playbook_json(playbook: Playbook) -> dict[str, Any]:
             "within": format_duration(playbook.max_attempts.within),
         },
         "max_age": format_duration(playbook.max_age),
+        "active_time_intervals": list(playbook.active_time_intervals),
+        "mute_time_intervals": list(playbook.mute_time_intervals),
+        "approval": playbook.approval.required if playbook.approval else None,
         "steps": [step.verb for step in playbook.steps],
         "verified": playbook.verify is not None,
         "on_failure": [step.verb for step in playbook.on_failure],

@@ -3,10 +3,6 @@
 The pages send strangers here.
 """
 
-import asyncio
-from urllib.parse import parse_qsl
-
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -15,11 +11,7 @@ from receiver.web.auth import Keys
 from receiver.web.frame import Frame
 from receiver.web.look import link
 from receiver.web.query import Query
-from receiver.web.session import TOKEN, Sessions
-
-LARGEST = 16 * 1024  #: bytes of a form
-WITHIN = 5.0  #: seconds for a form to arrive
-CLOSE = {"Connection": "close"}
+from receiver.web.session import Sessions
 
 
 class SignIn:
@@ -39,7 +31,7 @@ class SignIn:
         return self._ask(request, after=_ours(Query(request, "next").text("next")), wrong=False)
 
     async def sign_in(self, request: Request) -> Response:
-        form = await self._form(request)
+        form = await self._sessions.form(request)
         after = _ours(form.get("next"))
         user = self._keys.holder(form.get("key", "").strip())
         if user is None:
@@ -49,7 +41,7 @@ class SignIn:
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        await self._form(request)
+        await self._sessions.form(request)
         response = RedirectResponse("/sign-in", 303)
         self._sessions.end(response)
         return response
@@ -58,22 +50,6 @@ class SignIn:
         return self._frame.show(
             request, "sign-in.html", code=401 if wrong else 200, after=after, wrong=wrong, keys=bool(self._keys)
         )
-
-    async def _form(self, request: Request) -> dict[str, str]:
-        """The fields of a form that we showed to this browser; a stranger's body is read neither far nor long."""
-        body = b""
-        try:
-            async with asyncio.timeout(WITHIN):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > LARGEST:
-                        raise HTTPException(413, "that form is too large", CLOSE)
-        except TimeoutError:
-            raise HTTPException(408, "the form did not arrive in time", CLOSE) from None
-        form = dict(parse_qsl(body.decode("utf-8", "replace")))
-        if not self._sessions.owns(request, form.get(TOKEN, "")):
-            raise HTTPException(403, "that form is out of date; go back, load the page again, and retry")
-        return form
 
 
 def to_sign_in(request: Request) -> Response:

@@ -152,7 +152,12 @@ def _without_choices(text: str) -> str:
 
 def _keys(text: str) -> Iterator[tuple[str, ...]]:
     for place in loads(text, EXAMPLE).lines:
-        yield tuple(step.partition("__")[0] for step in place if isinstance(step, str))
+        named = place[:2] == ("auth", "teams")  # below it, names of the user's own
+        yield tuple(
+            step.partition("__")[0]
+            for depth, step in enumerate(place)
+            if isinstance(step, str) and not (named and depth == 2)
+        )
 
 
 def _fields(model: type[BaseModel], place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

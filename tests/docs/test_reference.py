@@ -287,7 +287,7 @@ def test_every_check_of_the_lint_is_documented() -> None:
 
 def test_every_route_is_documented(tmp_path: Path) -> None:
     with Web(tmp_path) as web:
-        routes = create_app(web._doors()).routes
+        routes = create_app(web.doors).routes
     known = set()
     for route in routes:
         if isinstance(route, Route):

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,3 +117,47 @@ def test_neither_kill_9_nor_a_clock_that_is_set_lets_an_action_through(
     assert decided("search") == "rate_limited"
     assert [request.path for request in recorder.requests] == ["/orders", "/users", "/payments"]
     books.insist_on_integrity()
+
+
+def decided_run(amend: Altered, service: str) -> dict[str, Any]:
+    """The run of a service's alert, once it was done or refused."""
+
+    def found() -> dict[str, Any] | None:
+        runs = amend.runs(label=f"service={service}")
+        return runs[0] if runs and runs[0]["status"] in ("skipped", "done") else None
+
+    run = until(found, why=f"{service} is not decided")
+    assert run
+    return run
+
+
+def test_a_breaker_stays_open_over_kills_and_a_clock_that_is_set_back(
+    tmp_path: Path, running: ExitStack, recorder: HttpRecorder, store: str
+) -> None:
+    recorder.answer(400)
+    amend = running.enter_context(
+        Altered(
+            tmp_path,
+            altered={"crowd": "local"},
+            playbooks=CALL.format(url=recorder.url).replace("count: 9", "count: 1"),
+            store={"url": store},
+            **ANYWHERE,
+            limits={"targets_per_10m": 99, "breaker": {"failures": 2, "within": "10m", "storm_cooldown": "20m"}},
+        )
+    )
+    for clock, service, decided in (
+        (0, "orders", "failed"),
+        (0, "users", "failed"),
+        (-3600, "payments", "breaker_open"),
+        (0, "mail", "breaker_open"),
+        (19 * 60, "search", "breaker_open"),
+        (21 * 60, "cart", "failed"),
+    ):
+        amend.kill9()
+        amend.alter(crowd="local", clock=clock)
+        amend.start()
+        amend.post(alert("Broken", service=service))
+        run = decided_run(amend, service)
+        assert decided in (run["reason"], run["outcome"]), f"{service}: {run}"
+    first = [request.path for request in recorder.requests][:2]
+    assert first == ["/orders", "/users"]

@@ -579,7 +579,7 @@ def _receiver(
         playbooks=yaml.safe_dump({"playbooks": playbooks}),
         prometheus={"url": prometheus.url},
         outbound={"allow_hosts": ["127.0.0.1"]},
-        limits={"actions_per_minute": 1000},
+        limits={"actions_per_minute": 1000, "breaker": {"failures": 1000}},
     )
 
 

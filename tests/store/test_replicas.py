@@ -1,4 +1,4 @@
-"""Who works on the store, and what one tells the others."""
+"""Who works on the store."""
 
 from datetime import timedelta
 
@@ -33,13 +33,3 @@ def test_who_has_long_been_gone_is_forgotten(connection: sa.Connection) -> None:
     replicas.report(connection, name="a", config="", started_at=at(0), at=at(0))
     replicas.report(connection, name="b", config="", started_at=at(0), at=at(61))
     assert [each.name for each in replicas.seen_within(connection, within=timedelta(days=9), at=at(61))] == ["b"]
-
-
-def test_a_signal_is_changed_by_the_first_who_asks(connection: sa.Connection) -> None:
-    assert replicas.signal(connection, "x").number == 0
-    assert not replicas.change(connection, "x", 0, actor="a", at=at(0))
-    assert replicas.change(connection, "x", 1, actor="a", at=at(0))
-    assert not replicas.change(connection, "x", 1, actor="b", at=at(1))
-    assert replicas.signal(connection, "x") == replicas.Signal(number=1, actor="a")
-    assert replicas.change(connection, "x", 0, actor="b", at=at(1))
-    assert replicas.signal(connection, "y").number == 0

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +13,13 @@ import pytest
 import sqlalchemy as sa
 import uvicorn
 
+from receiver.approvals import Approvals
 from receiver.playbook import Playbook
 from receiver.settings import Settings
+from receiver.signing import Signer, signing_secret
+from receiver.standstill import Standstill
 from receiver.store import Ledger
+from receiver.store.log import Log
 from receiver.web import Doors, create_app, health, webhook
 from receiver.web.protocol import PunctualProtocol
 from tests.bed.processes import PATIENCE, until
@@ -29,7 +33,9 @@ KEYS = {role: f"key-of-the-{role}" for role in ("viewer", "approver", "admin")}
 class Web:
     """The doors, open at `url`; what they are given can be looked at and changed."""
 
-    def __init__(self, directory: Path, *, most_connections: int = 1000, **sections: Any) -> None:
+    def __init__(
+        self, directory: Path, *, most_connections: int = 1000, teams: Mapping[str, Any] | None = None, **sections: Any
+    ) -> None:
         self.database = directory / "amend.db"
         self.settings = Settings.model_validate(
             {
@@ -39,6 +45,7 @@ class Web:
                         {"name": f"the-{role}", "role": role, "hash": hashlib.sha256(key.encode()).hexdigest()}
                         for role, key in KEYS.items()
                     ],
+                    "teams": teams or {},
                 },
                 "store": {"url": f"sqlite:///{self.database}"},
                 **sections,
@@ -50,9 +57,10 @@ class Web:
         self.reloaded_by: list[str] = []
         self.reload_error: Exception | None = None
         self.playbooks: list[Playbook] = []
+        self.doors = self._doors()
         self._server = uvicorn.Server(
             uvicorn.Config(
-                create_app(self._doors()),
+                create_app(self.doors),
                 port=0,
                 http=PunctualProtocol,
                 log_config=None,
@@ -86,6 +94,9 @@ class Web:
     def get(self, path: str, *, role: str = "viewer", **parameters: Any) -> httpx.Response:
         return self.client.get(path, params=parameters or None, headers={"Authorization": f"Bearer {KEYS[role]}"})
 
+    def post(self, path: str, *, role: str = "approver", **body: Any) -> httpx.Response:
+        return self.client.post(path, json=body, headers={"Authorization": f"Bearer {KEYS[role]}"})
+
     def deliver(self, body: Any, *, token: str = TOKEN, path: str = "/api/v1/alerts") -> httpx.Response:
         """POST a body to the webhook as Alertmanager does: bytes as they are, anything else as JSON."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -102,15 +113,24 @@ class Web:
         def wake() -> None:
             self.woken += 1
 
+        def clock() -> datetime:
+            return self.now
+
+        signer = Signer(signing_secret(self.settings))
+        audit = Log(actor="amend/replica-1", key=None)
+        teams, rule = self.settings.auth.teams, self.settings.limits.breaker
         return Doors(
             settings=self.settings,
             ledger=self.ledger,
-            clock=lambda: self.now,
+            clock=clock,
             wake=wake,
             reload=reload,
             playbooks=lambda: self.playbooks,
             replica="replica-1",
             config_hash=lambda: "c0ffee",
+            signer=signer,
+            standstill=Standstill(self.ledger, audit, rule, clock=clock),
+            approvals=Approvals(self.ledger, audit, teams, signer=signer, clock=clock, wake=wake),
         )
 
 

@@ -1,6 +1,6 @@
 """A ledger with some history in it, written through the store's own functions as matching and pipeline write it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from receiver.alerts import Alert, Message
+from receiver.approval import Approval
 from receiver.audit import Kind
 from receiver.run import Closing, Episode, Outcome, Reason, Run, Status, StepStatus
-from receiver.store import deliveries, episodes, runs
+from receiver.store import approvals, deliveries, episodes, runs
 from receiver.store.log import Log
 from tests.web.conftest import Web
 
@@ -76,6 +77,33 @@ class Seed:
             )
             assert run
             return run
+
+        return self.web.write(write)
+
+    def ask(self, run: Run, at: datetime, *, approvers: Sequence[str] = (), until: datetime | None = None) -> Approval:
+        shown = {
+            "target": {"key": WORKLOAD, "name": "compose/shop/orders", "uid": "42"},
+            "steps": [{"verb": "restart", "arguments": {"grace": "10s"}}],
+            "on_failure": [{"verb": "notify"}],
+        }
+
+        def write(connection: sa.Connection) -> Approval:
+            runs.change(
+                connection, run, at=at, status=Status.WAITING, detail="the playbook always asks", workload=WORKLOAD
+            )
+            approval = approvals.ask(
+                connection,
+                run_id=run.id,
+                nonce="nonce",
+                digest="a digest",
+                shown=shown,
+                approvers=approvers,
+                at=at,
+                expires_at=until or at + timedelta(minutes=10),
+            )
+            told = {**shown, "why": "the playbook always asks", "until": approval.expires_at.isoformat()}
+            self._tell_run(connection, Kind.APPROVAL_ASKED, run, at, **told)
+            return approval
 
         return self.web.write(write)
 

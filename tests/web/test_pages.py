@@ -5,7 +5,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prometheus_client import REGISTRY
 
@@ -15,12 +14,13 @@ from receiver.playbook import read
 from receiver.run import Outcome, Reason, StepStatus
 from receiver.web.look import visible
 from tests.bed.receiver import alert, message
+from tests.web.browser import Browser, hidden
 from tests.web.conftest import KEYS, Web
 from tests.web.seed import PLAYBOOK, Seed
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-PAGES = ("/", "/runs", "/runs/1", "/audit", "/playbooks")
+PAGES = ("/", "/runs", "/runs/1", "/approvals", "/audit", "/playbooks")
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\r\nSet-Cookie: a=b\u202egnp.exe\u2066\u200b'\"&{{7*7}}"
 
@@ -40,34 +40,8 @@ PLAYBOOKS = """playbooks:
 """
 
 
-class Browser:
-    """A person at the pages: keeps cookies, follows redirects, fills in forms."""
-
-    def __init__(self, web: Web) -> None:
-        self.client = httpx.Client(
-            base_url=web.url, timeout=60, trust_env=False, follow_redirects=True, headers={"Accept": "text/html"}
-        )
-
-    def open(self, path: str, code: int = 200) -> str:
-        answer = self.client.get(path)
-        assert answer.status_code == code, answer.text
-        return answer.text
-
-    def send(self, path: str, shown: str, **fields: str) -> httpx.Response:
-        """Post a form with its hidden fields, as they stand in the page that was shown."""
-        return self.client.post(path, data={**dict(hidden(shown)), **fields})
-
-    def sign_in(self, role: str = "viewer") -> httpx.Response:
-        return self.send("/sign-in", self.open("/sign-in"), key=KEYS[role])
-
-
 def asked_with(session: str, web: Web) -> int:
     return web.client.get("/api/v1/runs", headers={"Cookie": f"amend_session={session}"}).status_code
-
-
-def hidden(shown: str) -> Iterator[tuple[str, str]]:
-    for field in re.findall(r"<input type=\"hidden\"[^>]*>", shown):
-        yield re.search('name="([^"]*)"', field)[1], re.search('value="([^"]*)"', field)[1]  # type: ignore[index]
 
 
 @pytest.fixture

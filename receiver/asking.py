@@ -1,0 +1,99 @@
+"""Putting a question to people: the run waits, what is asked stands in the ledger, and those who decide are told.
+
+The decision calls it for a run that may act as soon as somebody agrees.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+import structlog
+
+from receiver.approval import Answer, Approval, ApprovalRule
+from receiver.approvals import Unapproved
+from receiver.audit import Kind
+from receiver.case import Case, World
+from receiver.errors import Permanent, Temporary, Uncertain
+from receiver.notifiers import notify
+from receiver.notifiers.notice import Notice
+from receiver.run import Run, Status
+from receiver.store import approvals, runs
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Asks."""
+
+    world: World
+
+    async def ask(self, case: Case, unapproved: Unapproved, *, passed: list[str]) -> None:
+        """Have the run wait for an answer, and tell people, once."""
+        told = {"guards": passed, "numbers": case.numbers, "target": case.target()}
+
+        def write(connection: sa.Connection) -> tuple[Run, Approval]:
+            open_ = self._open(connection, case, unapproved)
+            waiting = runs.change(
+                connection,
+                case.run,
+                at=self.world.clock(),
+                keep=True,
+                status=Status.WAITING,
+                reason=None,
+                detail=unapproved.why,
+                workload=case.key,
+                wake_at=self.world.clock(),  # if we come to an end before people were told, the next one tells them
+                state={**case.run.state, **told},
+            )
+            return waiting, open_
+
+        case.run, approval = await self.world.ledger.write(write)
+        if case.run.state.get("told") != approval.id:
+            await self._tell_people(case, approval, unapproved.why)
+        await self.world.ledger.write(lambda connection: self._rest(connection, case.run, approval))
+
+    def _open(self, connection: sa.Connection, case: Case, unapproved: Unapproved) -> Approval:
+        """The open request, if it is about the same; else a new one."""
+        asked, latest = unapproved.question, approvals.latest(connection, case.run.id)
+        if latest and latest.decision is None and latest.digest == asked.digest:
+            return latest
+        now, rule = self.world.clock(), case.playbook.approval or ApprovalRule()
+        approvals.close(connection, case.run.id, Answer.WITHDRAWN, at=now)
+        until = now + rule.timeout
+        row = {**asked.shown, "why": unapproved.why, "until": until.isoformat(), "approvers": rule.approvers}
+        self.world.tell(connection, case.run, Kind.APPROVAL_ASKED, {**row, "digest": asked.digest})
+        return approvals.ask(
+            connection,
+            run_id=case.run.id,
+            nonce=secrets.token_urlsafe(16),
+            digest=asked.digest,
+            shown=asked.shown,
+            approvers=rule.approvers,
+            at=now,
+            expires_at=until,
+        )
+
+    def _rest(self, connection: sa.Connection, run: Run, approval: Approval) -> None:
+        """Let the run lie until its time is over, or go on at once where somebody was quick."""
+        now, known = self.world.clock(), approvals.get(connection, approval.id)
+        wake_at = approval.expires_at if known and known.decision is None else now
+        runs.change(connection, run, at=now, wake_at=wake_at, state={**run.state, "told": approval.id})
+
+    async def _tell_people(self, case: Case, approval: Approval, why: str) -> None:
+        """Through the receivers that are called like the teams; whoever cannot be told does not keep the run."""
+        plan = ", ".join(step["verb"] for step in approval.shown["steps"])
+        message = (
+            f"May {case.playbook.name} do {plan} on {case.key} for {case.episode.alertname}? "
+            f"Asked until {approval.expires_at:%H:%M} UTC: {why}"
+        )
+        run = case.run
+        about = {"id": run.id, "playbook": run.playbook, "attempt": run.attempt, "target": case.key}
+        notice = Notice(message=message, link=self.world.approval_link(approval), run=about, labels=case.episode.labels)
+        for name in approval.approvers:
+            if name not in self.world.receivers:
+                continue
+            try:
+                await notify(self.world.receivers[name], notice, self.world.outbound)
+            except (Temporary, Permanent, Uncertain) as error:
+                log.error("not told of an approval", run=run.id, receiver=name, error=str(error))

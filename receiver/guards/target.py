@@ -1,0 +1,67 @@
+"""Whether the target is one workload that exists, may be touched, and can bear it."""
+
+from receiver.case import LATER, Case, World
+from receiver.guards.guard import ask
+from receiver.render import Unrenderable
+from receiver.run import Reason
+from receiver.target import Target
+from receiver.targets import Platform
+
+
+class TargetResolves:
+    """Labels present, names strict, looked up by listing, on the allow-list: exactly one workload."""
+
+    name = "target"
+
+    async def check(self, case: Case, world: World) -> None:
+        target = case.playbook.target
+        if not isinstance(target, Target):
+            return
+        try:
+            selector = target.selector(case.context)
+        except Unrenderable as missing:
+            raise case.refuse(Reason.NO_TARGET, str(missing)) from missing
+        if not selector.name.strip():
+            raise case.refuse(Reason.NO_TARGET, "the target's name is empty")
+        case.platform = _platform(case, world, selector.platform, selector.instance)
+        case.workload = await case.platform.resolve(selector)
+
+
+def _platform(case: Case, world: World, kind: str, instance: str | None) -> Platform:
+    known = {name: platform for (each, name), platform in world.platforms.items() if each == kind}
+    if not known:
+        raise case.refuse(Reason.NO_TARGET, f"no {kind} platform is configured in amend.yml")
+    if instance is None and len(known) > 1:
+        raise case.refuse(
+            Reason.AMBIGUOUS_TARGET, f"{len(known)} {kind} platforms are configured; the target must say which"
+        )
+    platform = known.get(instance) if instance is not None else next(iter(known.values()))
+    if platform is None:
+        raise case.refuse(Reason.NO_TARGET, f"no {kind} platform of that name is configured: {instance!r}")
+    return platform
+
+
+async def look_again(case: Case, world: World) -> None:
+    """The target as it is by now, for a further step; Refusal when the run's lock is not on what it names now."""
+    await ask("target", TargetResolves().check(case, world), case)
+    if case.run.workload and case.key != case.run.workload:
+        raise case.refuse(Reason.AMBIGUOUS_TARGET, f"the target was {case.run.workload}, and is {case.key} now")
+
+
+class MinHealthy:
+    """Enough healthy replicas that touching one more is no outage."""
+
+    name = "min_healthy"
+
+    async def check(self, case: Case, world: World) -> None:  # noqa: ARG002
+        wanted = case.playbook.min_healthy
+        workload = case.workload
+        if wanted is None or workload is None:
+            return
+        share = 100 * workload.ready / workload.replicas if workload.replicas else 0.0
+        if share < wanted:
+            raise case.refuse(
+                Reason.MIN_HEALTHY,
+                f"{workload.ready} of {workload.replicas} replicas are healthy; min_healthy asks for {wanted:g}%",
+                retry_in=LATER,
+            )

@@ -1,0 +1,54 @@
+"""The body of a request that people or their programs send: read neither far nor long, and only what we take.
+
+Alertmanager's deliveries are larger and have rules of their own; the webhook reads them itself.
+"""
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+LARGEST = 16 * 1024  #: bytes
+WITHIN = 5.0  #: seconds to arrive
+CLOSE = {"Connection": "close"}
+
+
+async def read(request: Request) -> bytes:
+    """413 or 408 when it is too large or too slow."""
+    body = b""
+    try:
+        async with asyncio.timeout(WITHIN):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST:
+                    raise HTTPException(413, f"the body is larger than {LARGEST} bytes", CLOSE)
+    except TimeoutError:
+        raise HTTPException(408, "the body did not arrive in time", CLOSE) from None
+    return body
+
+
+async def form(request: Request) -> dict[str, str]:
+    """The fields of a form."""
+    return dict(parse_qsl((await read(request)).decode("utf-8", "replace")))
+
+
+async def texts(request: Request, *known: str) -> dict[str, str]:
+    """A JSON object of texts, all of which may be left out, as may the body; 400 for anything else."""
+    body = await read(request)
+    if not body.strip():
+        return {}
+    try:
+        found: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the body is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise HTTPException(400, 'the body is not an object; send for example {"comment": "…"}')
+    for name, value in found.items():
+        if name not in known:
+            raise HTTPException(400, f'unknown key "{name}"; known here: {", ".join(known)}')
+        if not isinstance(value, str) or "\x00" in value:
+            raise HTTPException(400, f'"{name}" must be a text without NUL')
+    return {name: value.encode("utf-8", "replace").decode() for name, value in found.items()}
