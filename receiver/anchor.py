@@ -12,19 +12,14 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import structlog
-
 from receiver import metrics
 from receiver.audit import Broken
-from receiver.errors import AmendError
 from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.outbound import Outbound
 from receiver.settings import Anchor, Receiver
 from receiver.store import Ledger
 from receiver.store import log as books
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class Head:
 
 
 class Anchoring:
-    """`run` until cancelled."""
+    """Looks every `audit.anchor.every`."""
 
     def __init__(
         self,
@@ -54,14 +49,6 @@ class Anchoring:
         self._outbound = outbound
         self._clock = clock
         self._last = 0
-
-    async def run(self) -> None:
-        while True:
-            try:
-                await self.anchor()
-            except (AmendError, OSError) as error:
-                log.error("the audit log is not anchored", error=str(error))
-            await asyncio.sleep(self._settings.every.total_seconds())
 
     async def anchor(self) -> None:
         """Write the head down wherever it is to be kept, if it has changed."""

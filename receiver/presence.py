@@ -3,7 +3,6 @@
 `serve` runs it beside the worker. A reload that one replica was asked for reaches the others through it.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +12,7 @@ import structlog
 
 from receiver import metrics
 from receiver.errors import ConfigError, ConfigErrors
-from receiver.store import Ledger, StoreError, replicas, signals
+from receiver.store import Ledger, replicas, signals
 from receiver.store.signals import Signal
 
 log = structlog.get_logger(__name__)
@@ -24,7 +23,7 @@ RELOADS = "reloads"  #: the signal: how many there were
 
 
 class Presence:
-    """`run` until cancelled; `reload` puts into force what the files say now, without asking the others."""
+    """Looks EVERY so many seconds; `reload` puts into force what the files say now, without asking the others."""
 
     def __init__(
         self,
@@ -42,14 +41,6 @@ class Presence:
         self._clock = clock
         self._started_at = clock()
         self._reloads: int | None = None  #: those that we have followed
-
-    async def run(self) -> None:
-        while True:
-            try:
-                await self.beat()
-            except StoreError as error:
-                log.error("store", error=str(error))
-            await asyncio.sleep(EVERY)
 
     async def beat(self) -> None:
         """Tell of ourselves, look at the others, and follow a reload that one of them was asked for."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 
 from receiver.audit import Kind
-from receiver.store import Ledger, StoreError, retention
+from receiver.store import Ledger, retention
 from receiver.store.log import Log
 
 log = structlog.get_logger(__name__)
@@ -23,21 +23,13 @@ PAUSE = 0.2  #: seconds between two batches, which the deliveries that wait get
 
 
 class Retention:
-    """`run` until cancelled."""
+    """Looks EVERY so many seconds."""
 
     def __init__(self, ledger: Ledger, audit: Log, *, keep: timedelta, clock: Callable[[], datetime]) -> None:
         self._ledger = ledger
         self._audit = audit
         self._keep = keep
         self._clock = clock
-
-    async def run(self) -> None:
-        while True:
-            try:
-                await self.prune()
-            except StoreError as error:
-                log.error("retention", error=str(error))
-            await asyncio.sleep(EVERY)
 
     async def prune(self) -> None:
         """Remove all that is too old now: whole days, so that a day leaves one row about it."""

@@ -19,7 +19,7 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
-from receiver import logs, metrics, playbooks, settings
+from receiver import logs, metrics, playbooks, presence, retention, settings, standstill, worker
 from receiver.alertmanager import Alertmanager
 from receiver.anchor import Anchoring
 from receiver.approvals import Approvals
@@ -34,6 +34,7 @@ from receiver.playbooks import Playbooks
 from receiver.presence import Presence
 from receiver.prometheus import Prometheus
 from receiver.retention import Retention
+from receiver.rounds import repeat
 from receiver.signing import Signer, signing_secret
 from receiver.standstill import Standstill
 from receiver.store import Ledger, StoreError
@@ -117,18 +118,22 @@ class Service:
 
     async def _work(self) -> None:
         """All that goes on beside the doors, until one of them breaks or this is cancelled."""
-        configured, receivers, outbound = self.configured, self.receivers, self.outbound
+        keeping = Retention(self.ledger, self.audit, keep=self.configured.store.retention, clock=now)
         loops = [
             self.worker.run(),
-            self.presence.run(),
-            self.standstill.run(),
-            Retention(self.ledger, self.audit, keep=configured.store.retention, clock=now).run(),
+            repeat(self.worker.sweep, every=worker.SWEEP, after=worker.SWEEP, told="sweep"),
+            repeat(self.presence.beat, every=presence.EVERY, told="presence"),
+            repeat(self.standstill.look, every=standstill.EVERY, told="standstill"),
+            repeat(keeping.prune, every=retention.EVERY, told="retention"),
         ]
-        if anchor := configured.audit.anchor:
-            loops.append(Anchoring(self.ledger, anchor, receivers=receivers, outbound=outbound, clock=now).run())
-        if watchdog := configured.watchdog:
-            watch = Watch(self.ledger, self.audit, watchdog, receivers=receivers, outbound=outbound, clock=now)
-            loops.append(watch.run())
+        receivers, outbound = self.receivers, self.outbound
+        if kept := self.configured.audit.anchor:
+            anchoring = Anchoring(self.ledger, kept, receivers=receivers, outbound=outbound, clock=now)
+            told = "the audit log is not anchored"
+            loops.append(repeat(anchoring.anchor, every=kept.every.total_seconds(), told=told))
+        if expected := self.configured.watchdog:
+            watch = Watch(self.ledger, self.audit, expected, receivers=receivers, outbound=outbound, clock=now)
+            loops.append(repeat(watch.look, every=watch.every, after=watch.every, told="watchdog"))
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop)

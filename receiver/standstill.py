@@ -3,7 +3,6 @@
 The API turns the switch here; `serve` runs it beside the worker to tell by metrics and the audit log how things stand.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from receiver import breaker, metrics
 from receiver.audit import Kind
 from receiver.run import Reason
 from receiver.settings import Breaker
-from receiver.store import Ledger, StoreError, approvals, limits, pause, runs, signals
+from receiver.store import Ledger, approvals, limits, pause, runs, signals
 from receiver.store.log import Log
 from receiver.store.pause import Pause
 
@@ -35,21 +34,13 @@ class Standing:
 
 
 class Standstill:
-    """`run` until cancelled."""
+    """Looks EVERY so many seconds."""
 
     def __init__(self, ledger: Ledger, audit: Log, rule: Breaker, *, clock: Callable[[], datetime]) -> None:
         self._ledger = ledger
         self._audit = audit
         self._rule = rule
         self._clock = clock
-
-    async def run(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except StoreError as error:
-                log.error("store", error=str(error))
-            await asyncio.sleep(EVERY)
 
     async def look(self) -> None:
         """Tell how it stands, and of a breaker that opened or closed, once."""

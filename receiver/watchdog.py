@@ -4,7 +4,6 @@
 would know.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +13,6 @@ import structlog
 
 from receiver import metrics
 from receiver.audit import Kind
-from receiver.errors import AmendError
 from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.outbound import Outbound
@@ -30,7 +28,7 @@ SIGNAL = "watchdog_silent"  #: 1 while it is: of several replicas one tells
 
 
 class Watch:
-    """`run` until cancelled."""
+    """Looks `every` so many seconds."""
 
     def __init__(
         self,
@@ -50,13 +48,10 @@ class Watch:
         self._clock = clock
         self._since = clock()  #: it may not have had the time to come since we started
 
-    async def run(self) -> None:
-        while True:
-            await asyncio.sleep(min(SLOWEST, self._settings.within / LOOKS).total_seconds())
-            try:
-                await self.look()
-            except AmendError as error:
-                log.error("watchdog", error=str(error))
+    @property
+    def every(self) -> float:
+        """Seconds between two looks."""
+        return min(SLOWEST, self._settings.within / LOOKS).total_seconds()
 
     async def look(self) -> None:
         """Tell of a silence, and of its end, once."""

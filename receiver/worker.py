@@ -36,7 +36,7 @@ RENEW = 4.0  #: seconds
 POLL = 1.0  #: seconds after which the store is asked although nobody woke us
 AT_ONCE = 256  #: runs in progress
 OF_ONE_PLAYBOOK = 64  #: of these: runs that wait for what hangs leave room for those that need nothing of it
-SWEEP = 60.0  #: seconds between looks for orphaned episodes
+SWEEP = 60.0  #: seconds between two sweeps
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled; a store that fails is tried again, for ever."""
         async with asyncio.TaskGroup() as group:
-            for loop in (self._work(), self._keep_leases(), self._sweep()):
+            for loop in (self._work(), self._keep_leases()):
                 group.create_task(loop)
 
     async def drain(self, within: float) -> None:
@@ -199,17 +199,13 @@ class Worker:
             except StoreError as error:
                 log.error("store", error=str(error))
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP)
-            if self.alertmanager is None:
-                continue
-            try:
-                before = self.clock() - self.orphan_after
-                for episode in await self.ledger.read(partial(episodes.silent_since, moment=before)):
-                    await self._look_for(self.alertmanager, episode)
-            except StoreError as error:
-                log.error("store", error=str(error))
+    async def sweep(self) -> None:
+        """Close the episodes that nobody has spoken of for long and that Alertmanager lists no more."""
+        if self.alertmanager is None:
+            return
+        before = self.clock() - self.orphan_after
+        for episode in await self.ledger.read(partial(episodes.silent_since, moment=before)):
+            await self._look_for(self.alertmanager, episode)
 
     async def _look_for(self, alertmanager: Alertmanager, episode: Episode) -> None:
         try:

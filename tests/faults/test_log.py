@@ -11,6 +11,7 @@ import subprocess
 import threading
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -43,12 +44,13 @@ def entries(database: Path) -> list[Entry]:
 def torn(tmp_path: Path) -> Path:
     """A database, and its write-ahead log, of a receiver that was killed while it wrote."""
     amend = Receiver(tmp_path)
+    killer = threading.Thread(target=amend.kill9)
     with amend:
-        killer = threading.Timer(0.7, amend.kill9)
-        killer.start()
         with suppress(httpx.TransportError):
-            while True:
-                tell(amend, 10)
+            for number in count():
+                amend.post(alert("Nobody", service=f"s{number}"))
+                if number == 40:  # enough for many commits, whatever else the machine does
+                    killer.start()
         killer.join()
     return amend.database
 
