@@ -7,17 +7,24 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from receiver.alerts import Alert, Message, alert_key
+from receiver.store.statement import Statement
 from receiver.store.tables import alerts, deliveries
 
-_DELIVERY = deliveries.insert().returning(deliveries.c.id)
-_ALERTS = alerts.insert()
-_WAITING = (
+_DELIVERY = Statement(
+    deliveries.insert().returning(deliveries.c.id),
+    columns=["received_at", "source", "receiver", "group_key", "external_url", "alerts", "truncated"],
+)
+_ALERTS = Statement(alerts.insert().inline(), columns=[each.name for each in alerts.c if each is not alerts.c.id])
+_WAITING = Statement(
     sa.select(alerts, deliveries.c.source, deliveries.c.received_at)
     .join(deliveries, deliveries.c.id == alerts.c.delivery_id)
     .where(alerts.c.state == "new", alerts.c.alert_key.not_in(sa.bindparam("besides", expanding=True)))
     .order_by(alerts.c.id)
     .limit(sa.bindparam("most"))
     .with_for_update(of=alerts)
+)
+_SETTLE = Statement(
+    alerts.update().where(alerts.c.id.in_(sa.bindparam("ids", expanding=True))), columns=["state", "why"]
 )
 
 
@@ -42,8 +49,8 @@ def store(
     replica_labels: tuple[str, ...],
 ) -> int:
     """Keep a delivery with all its alerts, also those that could not be read; its id."""
-    delivery_id: int = connection.execute(
-        _DELIVERY,
+    delivery_id: int = _DELIVERY.scalar(
+        connection,
         {
             "received_at": received_at,
             "source": source,
@@ -53,7 +60,7 @@ def store(
             "alerts": len(message.alerts),
             "truncated": message.truncated,
         },
-    ).scalar_one()
+    )
     rows = [
         {
             "delivery_id": delivery_id,
@@ -83,8 +90,7 @@ def store(
         }
         for bad in message.quarantined
     ]
-    if rows:
-        connection.execute(_ALERTS, rows)
+    _ALERTS.each(connection, rows)
     return delivery_id
 
 
@@ -109,11 +115,11 @@ def waiting(connection: sa.Connection, *, limit: int, besides: Collection[str] =
                 fingerprint=row.fingerprint,
             ),
         )
-        for row in connection.execute(_WAITING, {"besides": list(besides), "most": limit})
+        for row in _WAITING.all(connection, {"besides": list(besides), "most": limit})
     ]
 
 
 def settle(connection: sa.Connection, ids: Sequence[int], *, state: str, why: str = "") -> None:
     """Mark alerts as looked at."""
     if ids:
-        connection.execute(alerts.update().where(alerts.c.id.in_(ids)).values(state=state, why=why))
+        _SETTLE.count(connection, {"ids": ids, "state": state, "why": why})

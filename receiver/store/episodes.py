@@ -8,94 +8,84 @@ import sqlalchemy as sa
 
 from receiver.run import Closing, Episode
 from receiver.store.deliveries import StoredAlert
+from receiver.store.statement import Row, Statement
 from receiver.store.tables import episodes
 
-_GET = sa.select(episodes).where(episodes.c.id == sa.bindparam("id"))
-_BY_ID = sa.select(episodes).where(episodes.c.id.in_(sa.bindparam("ids", expanding=True)))
+_GET = Statement(sa.select(episodes).where(episodes.c.id == sa.bindparam("id")))
+_BY_ID = Statement(sa.select(episodes).where(episodes.c.id.in_(sa.bindparam("ids", expanding=True))))
 _OURS = episodes.c.alert_key.in_(sa.bindparam("keys", expanding=True))
-_CURRENT = sa.select(episodes).where(_OURS, episodes.c.closed_at.is_(None))
+_CURRENT = Statement(sa.select(episodes).where(_OURS, episodes.c.closed_at.is_(None)))
 _ENDS = (
     sa.select(episodes.c.alert_key, sa.func.max(episodes.c.ends_at).label("ends_at"))
     .where(_OURS, episodes.c.closed_at.is_not(None))
     .group_by(episodes.c.alert_key)
     .subquery()
 )
-_LAST = (
+_LAST = Statement(
     sa.select(episodes)
     .join(_ENDS, (_ENDS.c.alert_key == episodes.c.alert_key) & (_ENDS.c.ends_at == episodes.c.ends_at))
     .order_by(episodes.c.id)
 )
-_OPEN = episodes.insert().returning(*episodes.c)
+_FIRST = ("alert_key", "source", "starts_at", "last_starts_at", "opened_at")  #: what only an episode's begin tells
+_NEWEST = ("fingerprint", "labels", "annotations", "last_seen_at")  #: what each delivery tells anew
+_END = ("ends_at", "closed_at", "closing")
+_OPEN = Statement(episodes.insert().returning(*episodes.c), columns=[*_FIRST, *_NEWEST])
+_REMEMBER = Statement(episodes.insert().returning(*episodes.c), columns=[*_FIRST, *_NEWEST, *_END])
+_OURSELVES = episodes.update().where(episodes.c.id == sa.bindparam("episode")).returning(*episodes.c)
+_REFRESH = Statement(_OURSELVES, columns=[*_NEWEST, "starts_at", "last_starts_at", "closed_at", "closing"])
+_CLOSE = Statement(_OURSELVES, columns=_END)
 
 
 def get(connection: sa.Connection, episode_id: int) -> Episode | None:
-    row = connection.execute(_GET, {"id": episode_id}).first()
+    row = _GET.first(connection, {"id": episode_id})
     return _episode(row) if row else None
 
 
 def by_id(connection: sa.Connection, ids: Collection[int]) -> dict[int, Episode]:
     if not ids:
         return {}
-    return {row.id: _episode(row) for row in connection.execute(_BY_ID, {"ids": list(ids)})}
+    return {row.id: _episode(row) for row in _BY_ID.all(connection, {"ids": list(ids)})}
 
 
 def newest(connection: sa.Connection, keys: Collection[str]) -> tuple[dict[str, Episode], dict[str, Episode]]:
     """By alert key: the open episodes, and of the closed ones those that ended last."""
     ours = {"keys": list(keys)}
-    current = {row.alert_key: _episode(row) for row in connection.execute(_CURRENT, ours)}
-    last = {row.alert_key: _episode(row) for row in connection.execute(_LAST, ours)}
+    current = {row.alert_key: _episode(row) for row in _CURRENT.all(connection, ours)}
+    last = {row.alert_key: _episode(row) for row in _LAST.all(connection, ours)}
     return current, last
 
 
 def open_(connection: sa.Connection, stored: StoredAlert) -> Episode:
     """Begin an episode with its first firing."""
-    alert = stored.alert
-    values = {
-        **_from(stored),
-        "alert_key": stored.alert_key,
-        "source": stored.source,
-        "starts_at": alert.starts_at,
-        "last_starts_at": alert.starts_at,
-        "opened_at": stored.received_at,
-    }
-    return _episode(connection.execute(_OPEN, values).one())
+    return _changed(connection, _OPEN, {**_first(stored), **_newest(stored)})
 
 
 def remember(connection: sa.Connection, stored: StoredAlert, last: Episode | None) -> Episode:
     """Keep the end of an alert that was over before we heard of it."""
     end = {"ends_at": stored.alert.end, "closed_at": stored.received_at, "closing": Closing.RESOLVED}
     if last:
-        return _returning(connection, episodes.update().where(episodes.c.id == last.id).values(end))
-    values = {
-        **_from(stored),
-        **end,
-        "alert_key": stored.alert_key,
-        "source": stored.source,
-        "starts_at": stored.alert.starts_at,
-        "last_starts_at": stored.alert.starts_at,
-        "opened_at": stored.received_at,
-    }
-    return _returning(connection, episodes.insert().values(values))
+        return _changed(connection, _CLOSE, {**end, "episode": last.id})
+    return _changed(connection, _REMEMBER, {**_first(stored), **_newest(stored), **end})
 
 
 def refresh(connection: sa.Connection, episode: Episode, stored: StoredAlert) -> Episode:
     """Take over what a newer firing says; an episode that was closed goes on, and its last end stays known."""
     values = {
-        **_from(stored),
+        **_newest(stored),
+        "episode": episode.id,
         "starts_at": min(episode.starts_at, stored.alert.starts_at),
         "last_starts_at": max(episode.last_starts_at, stored.alert.starts_at),
         "closed_at": None,
         "closing": None,
     }
-    return _returning(connection, episodes.update().where(episodes.c.id == episode.id).values(values))
+    return _changed(connection, _REFRESH, values)
 
 
 def close(
     connection: sa.Connection, episode: Episode, *, at: datetime, ends_at: datetime | None, closing: Closing
 ) -> Episode:
     last = max(filter(None, (ends_at, episode.ends_at)), default=None)
-    values = {"closed_at": at, "ends_at": last, "closing": closing}
-    return _returning(connection, episodes.update().where(episodes.c.id == episode.id).values(values))
+    return _changed(connection, _CLOSE, {"episode": episode.id, "closed_at": at, "ends_at": last, "closing": closing})
 
 
 def claim_failure(connection: sa.Connection, episode_id: int, run_id: int) -> bool:
@@ -146,7 +136,17 @@ def touch(connection: sa.Connection, episode: Episode, *, at: datetime) -> None:
     connection.execute(episodes.update().where(episodes.c.id == episode.id).values(last_seen_at=at))
 
 
-def _from(stored: StoredAlert) -> dict[str, Any]:
+def _first(stored: StoredAlert) -> dict[str, Any]:
+    return {
+        "alert_key": stored.alert_key,
+        "source": stored.source,
+        "starts_at": stored.alert.starts_at,
+        "last_starts_at": stored.alert.starts_at,
+        "opened_at": stored.received_at,
+    }
+
+
+def _newest(stored: StoredAlert) -> dict[str, Any]:
     return {
         "fingerprint": stored.alert.fingerprint,
         "labels": stored.alert.labels,
@@ -155,11 +155,12 @@ def _from(stored: StoredAlert) -> dict[str, Any]:
     }
 
 
-def _returning(connection: sa.Connection, statement: sa.Insert | sa.Update) -> Episode:
-    return _episode(connection.execute(statement.returning(*episodes.c)).one())
+def _changed(connection: sa.Connection, statement: Statement, values: Mapping[str, Any]) -> Episode:
+    (row,) = statement.all(connection, values)
+    return _episode(row)
 
 
-def _episode(row: sa.Row[Any]) -> Episode:
+def _episode(row: Row) -> Episode:
     return Episode(
         id=row.id,
         alert_key=row.alert_key,

@@ -10,24 +10,37 @@ import sqlalchemy as sa
 
 from receiver.run import Phase, Run, Status
 from receiver.store import runs
+from receiver.store.statement import Statement
 from receiver.store.tables import DID_NOT_HELP, HOLDS_LOCK, steps
 from receiver.store.tables import runs as table
 
-_HOLDER = sa.select(table.c.id).where(
-    HOLDS_LOCK, table.c.workload == sa.bindparam("workload"), table.c.id != sa.bindparam("besides")
+_HOLDER = Statement(
+    sa.select(table.c.id).where(
+        HOLDS_LOCK, table.c.workload == sa.bindparam("workload"), table.c.id != sa.bindparam("besides")
+    )
 )
-_LAST_END = sa.select(sa.func.max(table.c.finished_at)).where(
-    table.c.workload == sa.bindparam("workload"),
-    table.c.playbook == sa.bindparam("playbook"),
-    table.c.mode == sa.bindparam("mode"),
-    table.c.status == Status.DONE,
+_LAST_END = Statement(
+    sa.select(sa.func.max(table.c.finished_at)).where(
+        table.c.workload == sa.bindparam("workload"),
+        table.c.playbook == sa.bindparam("playbook"),
+        table.c.mode == sa.bindparam("mode"),
+        table.c.status == Status.DONE,
+    )
 )
 _ATTEMPTS = sa.select(sa.func.count()).where(
     table.c.playbook == sa.bindparam("playbook"), table.c.acted_at > sa.bindparam("since")
 )
-_ON_WORKLOAD = _ATTEMPTS.where(table.c.workload == sa.bindparam("workload"))
-_IN_EPISODE = _ATTEMPTS.where(table.c.episode_id == sa.bindparam("episode_id"))
-_ACTED = (
+_ON_WORKLOAD = Statement(_ATTEMPTS.where(table.c.workload == sa.bindparam("workload")))
+_IN_EPISODE = Statement(_ATTEMPTS.where(table.c.episode_id == sa.bindparam("episode_id")))
+# gathered here: asked to group them, SQLite would go by the workloads' index, through all runs that there ever were
+_TOUCHED = (
+    sa.select(table.c.workload, table.c.acted_at)
+    .where(table.c.acted_at > sa.bindparam("since"))
+    .order_by(table.c.acted_at)
+)
+_BY_ALL = Statement(_TOUCHED)
+_BY_ONE = Statement(_TOUCHED.where(table.c.playbook == sa.bindparam("playbook")))
+_ACTED = Statement(
     sa.select(steps.c.started_at)
     .where(steps.c.started_at > sa.bindparam("since"), steps.c.verb.in_(sa.bindparam("verbs", expanding=True)))
     .order_by(steps.c.started_at.desc())
@@ -49,14 +62,16 @@ _BEGUN = (
     )
     .scalar_subquery()
 )
-_COMING = sa.select(table.c.state, _BEGUN.label("begun")).where(
-    HOLDS_LOCK, table.c.status == Status.ACTING, table.c.id != sa.bindparam("besides")
+_COMING = Statement(
+    sa.select(table.c.state, _BEGUN.label("begun")).where(
+        HOLDS_LOCK, table.c.status == Status.ACTING, table.c.id != sa.bindparam("besides")
+    )
 )
 
 
 def holder(connection: sa.Connection, workload: str, *, besides: int) -> Run | None:
     """The run that has the workload's lock, if another one does."""
-    run_id = connection.execute(_HOLDER, {"workload": workload, "besides": besides}).scalar()
+    run_id = _HOLDER.scalar(connection, {"workload": workload, "besides": besides})
     return runs.get(connection, run_id) if run_id is not None else None
 
 
@@ -68,7 +83,7 @@ def is_lock_taken(error: sa.exc.IntegrityError) -> bool:
 def last_end(connection: sa.Connection, *, workload: str, playbook: str, mode: str) -> datetime | None:
     """When this playbook's last run on the workload ended."""
     values = {"workload": workload, "playbook": playbook, "mode": mode}
-    moment: datetime | None = connection.execute(_LAST_END, values).scalar_one()
+    moment: datetime | None = _LAST_END.scalar(connection, values)
     return moment
 
 
@@ -77,18 +92,19 @@ def attempts(
 ) -> int:
     """How often this playbook acted on the workload; in the episode, for a playbook that acts on none."""
     values = {"playbook": playbook, "since": since}
-    if workload:
-        return connection.execute(_ON_WORKLOAD, {**values, "workload": workload}).scalar_one()
-    return connection.execute(_IN_EPISODE, {**values, "episode_id": episode_id}).scalar_one()
+    made: int = (
+        _ON_WORKLOAD.scalar(connection, {**values, "workload": workload})
+        if workload
+        else _IN_EPISODE.scalar(connection, {**values, "episode_id": episode_id})
+    )
+    return made
 
 
 def touched(connection: sa.Connection, *, since: datetime, playbook: str | None = None) -> dict[str, datetime]:
     """Workloads that were acted on, by one playbook or by all, each with the last time."""
-    # gathered here: asked to group them, SQLite would go by the workloads' index, through all runs that there ever were
-    query = sa.select(table.c.workload, table.c.acted_at).where(table.c.acted_at > since).order_by(table.c.acted_at)
-    if playbook is not None:
-        query = query.where(table.c.playbook == playbook)
-    return {row.workload: row.acted_at for row in connection.execute(query) if row.workload is not None}
+    statement = _BY_ALL if playbook is None else _BY_ONE
+    rows = statement.all(connection, {"since": since, "playbook": playbook})
+    return {row.workload: row.acted_at for row in rows if row.workload is not None}
 
 
 def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str], allowed: int) -> datetime | None:
@@ -97,7 +113,7 @@ def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str],
     Each step of any playbook counts, not each run.
     """
     values = {"since": since, "verbs": list(verbs), "before": allowed - 1}
-    moment: datetime | None = connection.execute(_ACTED, values).scalar()
+    moment: datetime | None = _ACTED.scalar(connection, values)
     return moment
 
 
@@ -108,7 +124,7 @@ def unhelpful(connection: sa.Connection, *, since: datetime) -> list[datetime]:
 
 def coming(connection: sa.Connection, *, verbs: Collection[str], besides: int) -> int:
     """How many steps of these verbs the other runs that are acting have not begun yet."""
-    acting = connection.execute(_COMING, {"verbs": list(verbs), "besides": besides})
+    acting = _COMING.all(connection, {"verbs": list(verbs), "besides": besides})
     return sum(
         max(0, row.state.get("actions", 0) - row.begun) for row in acting if row.state.get("phase") == Phase.STEPS
     )

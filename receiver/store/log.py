@@ -9,10 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from receiver.audit import GENESIS, Broken, Entry, Kind, seal
+from receiver.store.statement import Statement
 from receiver.store.tables import audit
 
-_HEAD = sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
-_ADD = audit.insert()
+_HEAD = Statement(sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))
+_ADD = Statement(audit.insert().inline(), columns=audit.c.keys())
 
 
 class Log:
@@ -55,7 +56,7 @@ class Log:
             "hash": seal(entry, self.key),
         }
         if self._together is None:
-            connection.execute(_ADD, row)
+            _ADD.count(connection, row)
         else:
             self._together.append(row)
 
@@ -68,14 +69,13 @@ class Log:
             yield
         finally:
             self._together = None
-        if rows:
-            connection.execute(_ADD, rows)
+        _ADD.each(connection, rows)
 
     def _head(self, connection: sa.Connection) -> tuple[int, str]:
         """Number and hash of the last row."""
         if self._together:
             return self._together[-1]["seq"], self._together[-1]["hash"]
-        last = connection.execute(_HEAD).first()
+        last = _HEAD.first(connection, {})
         return (last.seq, last.hash) if last else (0, GENESIS)
 
 

@@ -10,11 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from receiver.errors import ConfigError
+from receiver.store.statement import Statement
 
 #: Execution options of a transaction that sees one snapshot.
 READING: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 
 BOOKS = 0x616D656E64  #: the key of the advisory lock, "amend" in ASCII
+
+_LOCK = Statement(sa.select(sa.func.pg_advisory_xact_lock(BOOKS)))
+_CLOCK = Statement(sa.select(sa.func.clock_timestamp()))
 
 SESSION = {
     "idle_in_transaction_session_timeout": "5s",
@@ -60,12 +64,12 @@ def lock_books(connection: sa.Connection) -> None:
 
     One writer at a time is what the audit log's chain needs anyway; and no limit can be passed by two at once.
     """
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(BOOKS)))
+    _LOCK.all(connection, {})
 
 
 def lease_clock(connection: sa.Connection, _: datetime) -> datetime:
     """The time by which leases end: the server's, since replicas' clocks may differ."""
-    now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    now: datetime = _CLOCK.scalar(connection, {})
     return now
 
 

@@ -6,6 +6,7 @@ finds its change refused (Superseded) instead of writing over its successor.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,9 +14,9 @@ import sqlalchemy as sa
 from receiver.errors import AmendError
 from receiver.run import Outcome, Phase, Reason, Run, Status, Step, StepStatus
 from receiver.store.engine import backend
+from receiver.store.statement import Row, Statement
 from receiver.store.tables import episodes, runs, steps
 
-# Statements of every alert's way are made once: making one costs more than SQLite needs to carry it out.
 _NEW: Mapping["sa.Column[Any]", Any] = {
     runs.c.episode_id: sa.bindparam("episode_id", type_=runs.c.episode_id.type),
     runs.c.playbook: sa.bindparam("playbook", type_=runs.c.playbook.type),
@@ -35,7 +36,9 @@ _TAKEN = sa.exists().where(
     runs.c.playbook == sa.bindparam("playbook"),
     runs.c.attempt == sa.bindparam("attempt"),
 )
-_CREATE = runs.insert().from_select(list(_NEW), sa.select(*_NEW.values()).where(~_TAKEN)).returning(*runs.c)
+_CREATE = Statement(runs.insert().from_select(list(_NEW), sa.select(*_NEW.values()).where(~_TAKEN)).returning(*runs.c))
+_GET = Statement(sa.select(runs).where(runs.c.id == sa.bindparam("id")))
+_NEWEST = Statement(sa.select(runs).where(runs.c.episode_id == sa.bindparam("episode_id")).order_by(runs.c.attempt))
 
 _NOT_OF = runs.c.playbook.not_in(sa.bindparam("besides", expanding=True))
 _DUE = (
@@ -50,16 +53,51 @@ _DUE = (
     .limit(sa.bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-_CLAIM = (
+_CLAIM = Statement(
     runs.update()
     .where(runs.c.id.in_(_DUE.scalar_subquery()))
     .values(epoch=runs.c.epoch + 1, lease_owner=sa.bindparam("owner"), lease_until=sa.bindparam("until"))
     .returning(*runs.c)
 )
-_NEXT = sa.select(sa.func.min(sa.func.coalesce(runs.c.lease_until, runs.c.wake_at))).where(
-    runs.c.wake_at.is_not(None), _NOT_OF
+_NEXT = Statement(
+    sa.select(sa.func.min(sa.func.coalesce(runs.c.lease_until, runs.c.wake_at))).where(
+        runs.c.wake_at.is_not(None), _NOT_OF
+    )
 )
-_INTEND = steps.insert()
+_WAKE = Statement(runs.update().where(runs.c.id.in_(sa.bindparam("ids", expanding=True))), columns=["wake_at"])
+_LOCKED = Statement(
+    sa.select(runs.c.id)
+    .where(
+        runs.c.workload == sa.bindparam("workload"),
+        runs.c.reason == Reason.LOCKED,
+        runs.c.status == Status.SKIPPED,
+        runs.c.wake_at.is_not(None),
+    )
+    .order_by(runs.c.id)
+    .limit(sa.bindparam("most"))
+)
+_BEGUN = ("run_id", "phase", "position", "verb", "status", "arguments", "started_at", "result", "error", "epoch")
+_INTEND = Statement(steps.insert().inline(), columns=_BEGUN)
+_CONCLUDE = Statement(
+    steps.update().where(
+        steps.c.run_id == sa.bindparam("of_run"),
+        steps.c.phase == sa.bindparam("of_phase"),
+        steps.c.position == sa.bindparam("at_position"),
+        steps.c.epoch == sa.bindparam("under_epoch"),
+        steps.c.status == StepStatus.INTENT,
+    ),
+    columns=["status", "finished_at", "result", "error"],
+)
+_OF_RUNS = Statement(
+    sa.select(steps).where(steps.c.run_id.in_(sa.bindparam("run_ids", expanding=True))).order_by(steps.c.id)
+)
+
+
+@cache
+def _change(columns: tuple[str, ...]) -> Statement:
+    """A change of these, which a few places in the code name."""
+    ours = (runs.c.id == sa.bindparam("run")) & (runs.c.epoch == sa.bindparam("under_epoch"))
+    return Statement(runs.update().where(ours).returning(*runs.c), columns=columns)
 
 
 class Superseded(AmendError):
@@ -78,20 +116,19 @@ def create(
 ) -> Run | None:
     """A new attempt, to be decided at `wake_at`; None if it exists already."""
     values = {"episode_id": episode_id, "playbook": playbook, "attempt": attempt, "mode": mode}
-    made = connection.execute(_CREATE, {**values, "at": at, "wake_at": wake_at}).first()
+    made = _CREATE.first(connection, {**values, "at": at, "wake_at": wake_at})
     return _run(made) if made else None
 
 
 def get(connection: sa.Connection, run_id: int) -> Run | None:
     """A run with its steps."""
-    row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
+    row = _GET.first(connection, {"id": run_id})
     return _run(row, _steps(connection, [run_id]).get(run_id, ())) if row else None
 
 
 def newest(connection: sa.Connection, episode_id: int) -> dict[str, Run]:
     """The newest attempt of each playbook in an episode."""
-    query = sa.select(runs).where(runs.c.episode_id == episode_id).order_by(runs.c.attempt)
-    return {row.playbook: _run(row) for row in connection.execute(query)}
+    return {row.playbook: _run(row) for row in _NEWEST.all(connection, {"episode_id": episode_id})}
 
 
 def claim_due(
@@ -111,7 +148,7 @@ def claim_due(
     clock = backend(connection).lease_clock(connection, at)
     values = {"at": at, "clock": clock, "busy": list(busy), "besides": list(besides), "most": limit}
     values |= {"owner": owner, "until": clock + lease}
-    rows = sorted(connection.execute(_CLAIM, values), key=lambda row: (row.wake_at, row.id))
+    rows = sorted(_CLAIM.all(connection, values), key=lambda row: (row.wake_at, row.id))
     begun = [row.id for row in rows if row.status != Status.MATCHED]
     known = _steps(connection, begun) if begun else {}
     return [_run(row, known.get(row.id, ())) for row in rows]
@@ -127,8 +164,8 @@ def change(connection: sa.Connection, run: Run, *, at: datetime, keep: bool = Fa
     """Record something on a run under its epoch, and let go of it unless we `keep` it; Superseded if it is not ours."""
     if not keep:
         values |= {"lease_owner": None, "lease_until": None}
-    statement = runs.update().where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(updated_at=at, **values)
-    row = connection.execute(statement.returning(*runs.c)).first()
+    values["updated_at"] = at
+    row = _change(tuple(values)).first(connection, {**values, "run": run.id, "under_epoch": run.epoch})
     if row is None:
         raise Superseded(f"run {run.id} was taken over by another process")
     return _run(row, run.steps)
@@ -145,29 +182,19 @@ def cancel(connection: sa.Connection, run: Run, *, among: Collection[Status], at
 def wake(connection: sa.Connection, run_ids: Sequence[int], *, at: datetime) -> None:
     """Have runs looked at now; their claimants see it at their next look."""
     if run_ids:
-        connection.execute(runs.update().where(runs.c.id.in_(run_ids)).values(wake_at=at))
+        _WAKE.count(connection, {"ids": run_ids, "wake_at": at})
 
 
 def rest(connection: sa.Connection, run_ids: Sequence[int]) -> None:
     """Let runs be: nothing will have them decided again but a new delivery."""
     if run_ids:
-        connection.execute(runs.update().where(runs.c.id.in_(run_ids)).values(wake_at=None))
+        _WAKE.count(connection, {"ids": run_ids, "wake_at": None})
 
 
 def wake_locked(connection: sa.Connection, workload: str, *, at: datetime, most: int = 2) -> None:
     """Have those that have waited longest for a workload's lock looked at now; one will get it."""
-    waiting = (
-        sa.select(runs.c.id)
-        .where(
-            runs.c.workload == workload,
-            runs.c.reason == Reason.LOCKED,
-            runs.c.status == Status.SKIPPED,
-            runs.c.wake_at.is_not(None),
-        )
-        .order_by(runs.c.id)
-        .limit(most)
-    )
-    wake(connection, connection.execute(waiting).scalars().all(), at=at)
+    waiting = _LOCKED.all(connection, {"workload": workload, "most": most})
+    wake(connection, [row.id for row in waiting], at=at)
 
 
 def wake_held(connection: sa.Connection, reasons: Collection[Reason], *, at: datetime) -> None:
@@ -178,7 +205,7 @@ def wake_held(connection: sa.Connection, reasons: Collection[Reason], *, at: dat
 
 def next_wake(connection: sa.Connection, *, besides: Collection[str] = ()) -> datetime | None:
     """When the next run is due, but for those of some playbooks: one that somebody works on, when its lease ends."""
-    moment: datetime | None = connection.execute(_NEXT, {"besides": list(besides)}).scalar_one()
+    moment: datetime | None = _NEXT.scalar(connection, {"besides": list(besides)})
     return moment
 
 
@@ -195,7 +222,7 @@ def intend(
     """Write down a step before it is carried out; a second time is refused by the database."""
     row = {"run_id": run.id, "phase": phase, "position": position, "verb": verb, "status": StepStatus.INTENT}
     row |= {"arguments": arguments, "started_at": at, "result": {}, "error": "", "epoch": run.epoch}
-    connection.execute(_INTEND, row)
+    _INTEND.count(connection, row)
 
 
 def conclude(
@@ -210,18 +237,9 @@ def conclude(
     error: str,
 ) -> None:
     """Write down what came of a step; Superseded if another process has told of it meanwhile."""
-    statement = (
-        steps.update()
-        .where(
-            steps.c.run_id == run.id,
-            steps.c.phase == phase,
-            steps.c.position == position,
-            steps.c.epoch == run.epoch,
-            steps.c.status == StepStatus.INTENT,
-        )
-        .values(status=status, finished_at=at, result=result, error=error)
-    )
-    if connection.execute(statement).rowcount != 1:
+    place = {"of_run": run.id, "of_phase": phase, "at_position": position, "under_epoch": run.epoch}
+    told = {"status": status, "finished_at": at, "result": result, "error": error}
+    if _CONCLUDE.count(connection, {**place, **told}) != 1:
         raise Superseded(f"run {run.id} was taken over by another process")
 
 
@@ -299,8 +317,7 @@ def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
 
 def _steps(connection: sa.Connection, run_ids: Sequence[int]) -> dict[int, tuple[Step, ...]]:
     found: dict[int, tuple[Step, ...]] = {}
-    query = sa.select(steps).where(steps.c.run_id.in_(run_ids)).order_by(steps.c.id)
-    for row in connection.execute(query):
+    for row in _OF_RUNS.all(connection, {"run_ids": run_ids}):
         step = Step(
             phase=Phase(row.phase),
             position=row.position,
@@ -316,7 +333,7 @@ def _steps(connection: sa.Connection, run_ids: Sequence[int]) -> dict[int, tuple
     return found
 
 
-def _run(row: sa.Row[Any], known: tuple[Step, ...] = ()) -> Run:
+def _run(row: Row, known: tuple[Step, ...] = ()) -> Run:
     return Run(
         id=row.id,
         episode_id=row.episode_id,

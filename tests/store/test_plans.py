@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from receiver.store import deliveries, episodes, limits, runs
+from receiver.store.statement import Compiled
 from tests.store.conftest import at
 
 WHOLE = ("SCAN runs", "SCAN steps", "SCAN episodes", "SCAN alerts", "SCAN deliveries")
@@ -38,14 +39,19 @@ def url(database: Path) -> str:
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_no_question_reads_a_whole_table(name: str, engine: sa.Engine) -> None:
+def test_no_question_reads_a_whole_table(name: str, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Any]] = []
-    sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, text, values, *_: asked.append((text, values)))
+    execute = Compiled.execute
+
+    def note(self: Compiled, connection: sa.Connection, bound: Any) -> Any:
+        asked.append((self.text, bound))
+        return execute(self, connection, bound)
+
+    monkeypatch.setattr(Compiled, "execute", note)
     with engine.begin() as connection:
         QUESTIONS[name](connection)
-        questions = asked[1:]  # without the BEGIN
-        assert questions
-        for text, values in questions:
-            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+        assert asked
+        for text, values in asked:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", tuple(values))]
             whole = [step for step in plan if step.startswith(WHOLE) and "ix_alerts_new" not in step]
             assert whole == [], f"{text}\n{plan}"
