@@ -22,6 +22,7 @@ from receiver.run import PASSING, Closing, Episode, Outcome, Reason, Run, Status
 from receiver.store import deliveries, episodes, runs
 from receiver.store.deliveries import StoredAlert
 from receiver.store.log import Log
+from receiver.store.savepoint import savepoint
 from receiver.store.writer import is_stores_own
 
 log = structlog.get_logger(__name__)
@@ -70,7 +71,7 @@ class Matching:
         if not waiting:
             return Batch()
         try:
-            with connection.begin_nested(), self.log.together(connection):
+            with savepoint(connection), self.log.together(connection):
                 return self._take_all(connection, waiting, now=now, answers=answers)
         except Exception as error:  # one alert that we cannot digest must not stop all others: find out which
             if is_stores_own(error):
@@ -96,7 +97,7 @@ class Matching:
             if stored.alert_key in asked:  # what is asked about one alert decides about those after it
                 continue
             try:
-                with connection.begin_nested() if apart else nullcontext():
+                with savepoint(connection) if apart else nullcontext():
                     change = self._take(connection, stored, known=known, now=now, gap=answers.get(stored.id))
             except Exception as error:
                 if not apart or is_stores_own(error):

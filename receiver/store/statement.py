@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Convert = Callable[[Any], Any]
-Clause = sa.Select[Any] | sa.Insert | sa.Update
+Clause = sa.Select[Any] | sa.Insert | sa.Update | sa.TextClause
 Row = Any  #: a named tuple of the columns that were asked for
 Values = Mapping[str, Any]
 
@@ -90,7 +90,7 @@ class Compiled:
                 self._single.append((name, convert))
             elif not parameter.literal_execute:  # that one stands in the text
                 self._fixed[name] = convert(expanded.parameters[name])
-        answer = list(clause.exported_columns)
+        answer = [] if isinstance(clause, sa.TextClause) else list(clause.exported_columns)
         self._row: Any = namedtuple("Row", [column.key for column in answer], rename=True)  # type: ignore[misc]
         found = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in answer]
         self._converted = [(position, convert) for position, convert in enumerate(found) if convert]

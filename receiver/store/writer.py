@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from receiver import metrics
 from receiver.errors import Temporary
+from receiver.store.savepoint import savepoint
 
 T = TypeVar("T")
 Query = Callable[[sa.Connection], T]
@@ -69,7 +70,7 @@ class Writer:
                 self._begin(connection)
                 for query, future in wanted:
                     try:
-                        with nullcontext() if alone else connection.begin_nested():
+                        with nullcontext() if alone else savepoint(connection):
                             done.append((future, query(connection)))
                     except Exception as error:  # handed to whoever asked; the others' writes go on
                         if is_stores_own(error):

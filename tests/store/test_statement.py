@@ -75,12 +75,13 @@ def test_a_refusal_is_the_one_that_sqlalchemy_would_raise(connection: sa.Connect
 def test_a_connection_that_is_gone_is_not_used_again(postgresql: PostgreSql) -> None:
     engine = open_engine(postgresql.database())
     migrate(engine)
-    with pytest.raises(sa.exc.OperationalError) as failed, engine.begin() as connection:
+    with engine.connect() as connection:
         pid = connection.scalar(sa.text("SELECT pg_backend_pid()"))
         with engine.begin() as other:
             other.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
-        NAMED.all(connection, {"names": [], "besides": []})
-    assert failed.value.connection_invalidated
-    with engine.begin() as connection:
+        with pytest.raises(sa.exc.OperationalError) as failed:
+            NAMED.all(connection, {"names": [], "besides": []})
+        assert failed.value.connection_invalidated
+        connection.rollback()
         assert NAMED.all(connection, {"names": ["a"], "besides": []}) == []
     engine.dispose()
