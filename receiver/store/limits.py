@@ -5,17 +5,17 @@ Guards ask them, and once more in the transaction that claims a run or writes do
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from receiver.run import Phase, Run, Status
-from receiver.store import runs
+from receiver.run import Phase, Status
 from receiver.store.statement import Statement
 from receiver.store.tables import DID_NOT_HELP, HOLDS_LOCK, steps
 from receiver.store.tables import runs as table
 
 _HOLDER = Statement(
-    sa.select(table.c.id).where(
+    sa.select(table.c.id, table.c.playbook).where(
         HOLDS_LOCK, table.c.workload == sa.bindparam("workload"), table.c.id != sa.bindparam("besides")
     )
 )
@@ -62,17 +62,29 @@ _BEGUN = (
     )
     .scalar_subquery()
 )
+_ACTIONS = table.c.state["actions"].as_integer()
 _COMING = Statement(
-    sa.select(table.c.state, _BEGUN.label("begun")).where(
-        HOLDS_LOCK, table.c.status == Status.ACTING, table.c.id != sa.bindparam("besides")
+    sa.select(sa.func.coalesce(sa.func.sum(_ACTIONS - _BEGUN), 0)).where(
+        HOLDS_LOCK,
+        table.c.status == Status.ACTING,
+        table.c.id != sa.bindparam("besides"),
+        table.c.state["phase"].as_string() == Phase.STEPS,
+        _ACTIONS > _BEGUN,
     )
 )
 
 
-def holder(connection: sa.Connection, workload: str, *, besides: int) -> Run | None:
+class Holder(NamedTuple):
+    """Which run has a lock."""
+
+    id: int
+    playbook: str
+
+
+def holder(connection: sa.Connection, workload: str, *, besides: int) -> Holder | None:
     """The run that has the workload's lock, if another one does."""
-    run_id = _HOLDER.scalar(connection, {"workload": workload, "besides": besides})
-    return runs.get(connection, run_id) if run_id is not None else None
+    row = _HOLDER.first(connection, {"workload": workload, "besides": besides})
+    return Holder(*row) if row else None
 
 
 def is_lock_taken(error: sa.exc.IntegrityError) -> bool:
@@ -124,7 +136,5 @@ def unhelpful(connection: sa.Connection, *, since: datetime) -> list[datetime]:
 
 def coming(connection: sa.Connection, *, verbs: Collection[str], besides: int) -> int:
     """How many steps of these verbs the other runs that are acting have not begun yet."""
-    acting = _COMING.all(connection, {"verbs": list(verbs), "besides": besides})
-    return sum(
-        max(0, row.state.get("actions", 0) - row.begun) for row in acting if row.state.get("phase") == Phase.STEPS
-    )
+    actions: int = _COMING.scalar(connection, {"verbs": list(verbs), "besides": besides})
+    return actions
