@@ -27,8 +27,7 @@ class EpisodeState(LedgerGuard):
     name = "episode"
 
     def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
-        episode = episodes.get(connection, case.episode.id)
-        firing = episode is not None and episode.open
+        firing = episodes.is_open(connection, case.episode.id)
         if case.playbook.on == "firing" and not firing:
             raise case.refuse(Reason.RESOLVED, "the alert was over before its turn came")
         if case.playbook.on == "resolved" and firing:

@@ -12,6 +12,9 @@ from receiver.store.statement import Row, Statement
 from receiver.store.tables import episodes
 
 _GET = Statement(sa.select(episodes).where(episodes.c.id == sa.bindparam("id")))
+_OPEN_NOW = Statement(
+    sa.select(sa.func.count()).where(episodes.c.id == sa.bindparam("id"), episodes.c.closed_at.is_(None))
+)
 _BY_ID = Statement(sa.select(episodes).where(episodes.c.id.in_(sa.bindparam("ids", expanding=True))))
 _OURS = episodes.c.alert_key.in_(sa.bindparam("keys", expanding=True))
 _CURRENT = Statement(sa.select(episodes).where(_OURS, episodes.c.closed_at.is_(None)))
@@ -39,6 +42,10 @@ _CLOSE = Statement(_OURSELVES, columns=_END)
 def get(connection: sa.Connection, episode_id: int) -> Episode | None:
     row = _GET.first(connection, {"id": episode_id})
     return _episode(row) if row else None
+
+
+def is_open(connection: sa.Connection, episode_id: int) -> bool:
+    return bool(_OPEN_NOW.scalar(connection, {"id": episode_id}))
 
 
 def by_id(connection: sa.Connection, ids: Collection[int]) -> dict[int, Episode]:

@@ -62,14 +62,12 @@ _BEGUN = (
     )
     .scalar_subquery()
 )
-_ACTIONS = table.c.state["actions"].as_integer()
 _COMING = Statement(
-    sa.select(sa.func.coalesce(sa.func.sum(_ACTIONS - _BEGUN), 0)).where(
+    sa.select(sa.func.coalesce(table.c.state["actions"].as_integer(), 0).label("actions"), _BEGUN.label("begun")).where(
         HOLDS_LOCK,
         table.c.status == Status.ACTING,
         table.c.id != sa.bindparam("besides"),
         table.c.state["phase"].as_string() == Phase.STEPS,
-        _ACTIONS > _BEGUN,
     )
 )
 
@@ -136,5 +134,5 @@ def unhelpful(connection: sa.Connection, *, since: datetime) -> list[datetime]:
 
 def coming(connection: sa.Connection, *, verbs: Collection[str], besides: int) -> int:
     """How many steps of these verbs the other runs that are acting have not begun yet."""
-    actions: int = _COMING.scalar(connection, {"verbs": list(verbs), "besides": besides})
-    return actions
+    acting = _COMING.all(connection, {"verbs": list(verbs), "besides": besides})
+    return sum(max(0, row.actions - row.begun) for row in acting)

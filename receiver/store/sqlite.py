@@ -8,8 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from receiver.errors import ConfigError
+from receiver.store.statement import Statement
 
 READING: dict[str, Any] = {"reading": True}  #: execution options of a transaction that writes nothing
+
+_BEGIN_TO_READ, _BEGIN_TO_WRITE = Statement(sa.text("BEGIN")), Statement(sa.text("BEGIN IMMEDIATE"))
 
 
 def open_engine(url: sa.URL, *, pool_size: int) -> sa.Engine:
@@ -49,4 +52,4 @@ def _connect(connection: Any, _record: Any) -> None:
 def _begin(connection: sa.Connection) -> None:
     # A deferred BEGIN that writes after somebody else's commit fails at once, ignoring busy_timeout.
     reading = connection.get_execution_options().get("reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    (_BEGIN_TO_READ if reading else _BEGIN_TO_WRITE).count(connection, {})
