@@ -54,37 +54,55 @@ class Conclusion:
         looked_into = verdict.outcome is not Outcome.UNKNOWN or seen is Outcome.NOT_FIXED
         again = missed and looked_into and run.attempt < playbook.max_attempts.count
         gives_up = missed and not again and playbook.may_act and bool(playbook.on_failure)
-        now = self.world.clock()
-        state = dict(state or run.state)
-        told = {"outcome": verdict.outcome, "detail": verdict.why, "evidence": state.get("watch")}
 
         def write(connection: sa.Connection) -> Run:
-            self.world.tell(connection, run, Kind.FINISHED, told)
-            finished = runs.change(
-                connection,
-                run,
-                at=now,
-                keep=gives_up,
-                status=Status.ACTING if gives_up else Status.DONE,
-                outcome=verdict.outcome,
-                detail=verdict.why,
-                finished_at=None if gives_up else now,
-                wake_at=now if gives_up else None,
-                state={**state, "phase": Phase.ON_FAILURE} if gives_up else state,
-            )
+            finished = self.end(connection, run, case, verdict, state=state, gives_up=gives_up)
             if again:
                 self._try_again(connection, run, case)
-            if not gives_up:
-                runs.wake_locked(connection, _key(run, case), at=now)
             return finished
 
         finished = await self.world.ledger.write(write)
-        metrics.RUNS.labels(playbook=playbook.name, outcome=verdict.outcome).inc()
-        log.info("finished", run=run.id, playbook=run.playbook, outcome=str(verdict.outcome), detail=verdict.why)
         if gives_up:
+            _count(run, verdict)
             await self.on_failure(finished, case)
         else:
-            no_longer_in_progress(run.playbook, _key(run, case))
+            self.ended(run, case, verdict)
+
+    def end(
+        self,
+        connection: sa.Connection,
+        run: Run,
+        case: Case,
+        verdict: Verdict,
+        *,
+        state: Mapping[str, Any] | None = None,
+        gives_up: bool = False,
+    ) -> Run:
+        """Write the outcome down with what it came of; once that is on disk, it has `ended`."""
+        now = self.world.clock()
+        state = dict(state or run.state)
+        told = {"outcome": verdict.outcome, "detail": verdict.why, "evidence": state.get("watch")}
+        self.world.tell(connection, run, Kind.FINISHED, told)
+        finished = runs.change(
+            connection,
+            run,
+            at=now,
+            keep=gives_up,
+            status=Status.ACTING if gives_up else Status.DONE,
+            outcome=verdict.outcome,
+            detail=verdict.why,
+            finished_at=None if gives_up else now,
+            wake_at=now if gives_up else None,
+            state={**state, "phase": Phase.ON_FAILURE} if gives_up else state,
+        )
+        if not gives_up:
+            runs.wake_locked(connection, _key(run, case), at=now)
+        return finished
+
+    def ended(self, run: Run, case: Case, verdict: Verdict) -> None:
+        """Count it, and say so."""
+        _count(run, verdict)
+        no_longer_in_progress(run.playbook, _key(run, case))
 
     async def on_failure(self, run: Run, case: Case) -> None:
         """The steps for when nothing helped: once per episode, and each at most once."""
@@ -190,6 +208,11 @@ class Conclusion:
 def _key(run: Run, case: Case) -> str:
     """The lock's key: as it was when the run took it, for the workload may be gone."""
     return run.workload or case.key
+
+
+def _count(run: Run, verdict: Verdict) -> None:
+    metrics.RUNS.labels(playbook=run.playbook, outcome=verdict.outcome).inc()
+    log.info("finished", run=run.id, playbook=run.playbook, outcome=str(verdict.outcome), detail=verdict.why)
 
 
 def no_longer_in_progress(playbook: str, workload: str) -> None:

@@ -64,11 +64,19 @@ class Execution:
         self.intend(connection, run, case, planned)
 
     async def carry_out(
-        self, run: Run, case: Case, planned: Planned, *, intended: bool = False, allow: Allow | None = None
+        self,
+        run: Run,
+        case: Case,
+        planned: Planned,
+        *,
+        intended: bool = False,
+        allow: Allow | None = None,
+        then: Callable[[sa.Connection], object] | None = None,
     ) -> tuple[StepStatus, str]:
         """Do one step, and write down before and after; what came of it, and the error in words.
 
-        `allow` is asked in the intent's transaction, and may raise a Refusal: then nothing was begun.
+        `allow` is asked in the intent's transaction, and may raise a Refusal: then nothing was begun. `then` is written
+        down with the result of a step that was done.
         """
         world, verb = self.world, planned.step.verb
         if not intended:
@@ -99,6 +107,8 @@ class Execution:
                 error=error,
             )
             world.tell(connection, run, KINDS[status], data)
+            if then and status is StepStatus.DONE:
+                then(connection)
 
         try:
             await world.ledger.write(write)

@@ -90,7 +90,11 @@ class Pipeline:
                     await look_again(case, self.world)
                 # the first was allowed and intended with the claim
                 allow = partial(NotPaused().judge, case=case, world=self.world) if verb in COUNTED else None
-                status, error = await self.execution.carry_out(run, case, planned, intended=first, allow=allow)
+                last = planned is decision.plan[-1] and case.playbook.verify is None
+                then = partial(self.conclusion.end, run=run, case=case, verdict=ALL_DONE) if last else None
+                status, error = await self.execution.carry_out(
+                    run, case, planned, intended=first, allow=allow, then=then
+                )
             except Refusal as no:
                 await self.conclusion.conclude(run, case, Verdict(Outcome.FAILED, f"{verb}: {no.detail}"))
                 return
@@ -100,7 +104,10 @@ class Pipeline:
             if status is StepStatus.FAILED:
                 await self.conclusion.conclude(run, case, Verdict(Outcome.FAILED, f"{verb}: {error}"))
                 return
-        await self._watch(run, case, ALL_DONE)
+        if case.playbook.verify is None:
+            self.conclusion.ended(run, case, ALL_DONE)  # which stands in the ledger with the last step's result
+        else:
+            await self._watch(run, case, ALL_DONE)
 
     async def _take_over(self, case: Case) -> None:
         """A run found acting: whoever acted is gone, and nothing that was begun is done again."""

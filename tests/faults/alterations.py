@@ -169,7 +169,7 @@ def _in_result() -> None:
 
 
 def _after_result() -> None:
-    """The last step's result is committed, and the run's is not written."""
+    """The last step's result is committed, and nothing of the verification is written."""
     watch = pipeline.Pipeline._watch
 
     async def before(self: Any, run: Any, case: Any, verdict: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.bed.http_recorder import HttpRecorder, Request
 from tests.bed.processes import until
 from tests.bed.receiver import alert
-from tests.faults.altered import Altered
+from tests.faults.altered import ANYWHERE, Altered
 from tests.faults.books import Books, Deed
 from tests.faults.conftest import Rounds
 
@@ -36,8 +36,8 @@ POINTS = {
     "after-send": Left("unknown", ("unknown",), ("steps/0",), interrupted=True),
     "before-result": Left("unknown", ("unknown",), ("steps/0",), interrupted=True),
     "in-result": Left("unknown", ("unknown",), ("steps/0",), interrupted=True),
-    # The result is on disk: it only has to be told.
-    "after-result": ONCE,
+    # The result is on disk, and it was still to be verified: that is all that is done.
+    "after-result": Left("fixed", ("done",), ("steps/0",), interrupted=False),
     # The second step was not begun, and is not: nobody knows what happened to the target meanwhile.
     "between-steps": Left("unknown", ("done",), ("steps/0",), interrupted=True),
     # What is to be done when nothing helped is done at most once, too.
@@ -56,6 +56,11 @@ PLAYBOOK = """
   on_failure: [{on_failure}]
 """
 
+VERIFY = """\
+  target: {docker: {container: "{{ labels.service }}"}}
+  verify: {healthy: true, absent_for: 1s}
+"""
+
 CALL = '{{http: {{url: "{url}/{point}/{{{{ labels.service }}}}/{step}"{expect}}}}}'
 
 
@@ -70,11 +75,11 @@ def test_a_run_that_was_cut_off_anywhere_is_done_at_most_once(
     amend = running.enter_context(
         Altered(
             tmp_path,
-            altered={"lease": 1},
+            altered={"lease": 1, "crowd": "local"},
             playbooks="playbooks:" + "".join(_playbook(point, recorder.url) for point in POINTS),
             store={"url": store},
-            outbound={"allow_hosts": ["127.0.0.1"]},
             limits={"actions_per_minute": 1_000_000},
+            **ANYWHERE,
         )
     )
     books = Books(store)
@@ -82,7 +87,7 @@ def test_a_run_that_was_cut_off_anywhere_is_done_at_most_once(
     for number, point in product(range(repeats), POINTS):
         # It dies at one point, and the next process, which dies at the next one, finds what it left.
         amend.terminate()
-        amend.alter(lease=1, **({"dies_at": point} if point != AFTER_SEND else {}))
+        amend.alter(lease=1, crowd="local", **({"dies_at": point} if point != AFTER_SEND else {}))
         amend.start()
         until(lambda: not books.unfinished(), why=f"what was left before {point} is not brought to an end")
         amend.post(alert("Broken", point=point, service=f"s{number}"))
@@ -110,7 +115,8 @@ def _playbook(point: str, url: str) -> str:
         steps.append(CALL.format(url=url, point=point, step="steps/1", expect=""))
     if fails:
         on_failure.append(CALL.format(url=url, point=point, step="on_failure/0", expect=""))
-    return PLAYBOOK.format(point=point, steps=", ".join(steps), on_failure=", ".join(on_failure))
+    whole = PLAYBOOK.format(point=point, steps=", ".join(steps), on_failure=", ".join(on_failure))
+    return whole + VERIFY if point == "after-result" else whole
 
 
 def _left(deed: Deed, books: Books, recorder: HttpRecorder) -> Left:
