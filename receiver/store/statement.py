@@ -26,6 +26,7 @@ class Statement:
     def __init__(self, clause: Clause, *, columns: Sequence[str] | None = None) -> None:
         self._clause = clause
         self._columns = columns
+        self._begins = not isinstance(clause, sa.TextClause)  #: a transaction; what is in words may be that itself
         self._lists = [each.key for each in _parameters(clause) if each.expanding and each.required]
         self._compiled: dict[tuple[Any, ...], Compiled] = {}
 
@@ -60,6 +61,8 @@ class Statement:
         return compiled.execute(connection, compiled.bind(values))
 
     def _for(self, connection: sa.Connection, values: Values) -> "Compiled":
+        if self._begins and not connection.in_transaction():
+            connection.begin()
         key = (connection.dialect.name, *[len(values[name]) for name in self._lists])
         found = self._compiled.get(key)
         if found is None:

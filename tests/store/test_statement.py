@@ -60,6 +60,14 @@ def test_a_change_tells_its_rows_and_their_number(connection: sa.Connection) -> 
     assert MOVE.first(connection, {"seen": at(2), "seen_at": at(4)}) is None
 
 
+def test_the_first_one_begins_a_transaction(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        ADD.count(connection, replica("a"))
+        assert connection.in_transaction()
+        connection.rollback()
+        assert NAMED.all(connection, {"names": ["a"], "besides": []}) == []
+
+
 def test_for_no_rows_nothing_is_done(connection: sa.Connection) -> None:
     ADD.each(connection, [])
 
