@@ -27,6 +27,7 @@ RECEIVE_WITHIN = 3.5  #: seconds for the body to arrive
 ANSWER_WITHIN = 4.5  #: seconds for everything
 SMALL = 64 * 1024  #: bytes that are parsed faster than handed to a thread
 BODIES_HELD = 4  #: bodies of the largest size that may be in memory at once
+READ_AT_ONCE = 2  #: bodies that are not small: what is read of one takes ten times the memory of its bytes
 
 CLOSE = {"Connection": "close"}
 """With answers that leave a body unread: what is still to come must not be waited for."""
@@ -62,6 +63,7 @@ class Webhook:
         self._credentials = WebhookCredentials(doors.settings.auth.webhook)
         self._largest = doors.settings.server.max_body
         self._held = 0  #: bytes of bodies in memory
+        self._room = asyncio.Semaphore(READ_AT_ONCE)
         metrics.INSECURE.set(doors.settings.auth.webhook.insecure)
         for result in Result:
             metrics.DELIVERIES.labels(result)  # so that a rate over it starts at zero
@@ -93,10 +95,13 @@ class Webhook:
         try:
             await self._fill(chunks, request)
             body = b"".join(chunks)
-            message = read_message(body) if len(body) <= SMALL else await asyncio.to_thread(read_message, body)
+            if len(body) <= SMALL:
+                delivery = await self._store(read_message(body))
+            else:
+                async with self._room:
+                    delivery = await self._store(await asyncio.to_thread(read_message, body))
         finally:
             self._held -= sum(map(len, chunks))
-        delivery = await self._store(message)
         self._doors.wake()
         return delivery
 

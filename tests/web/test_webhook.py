@@ -2,6 +2,7 @@ import asyncio
 import json
 import socket
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,29 @@ def test_large_bodies_together_are_bounded_and_small_ones_go_on_afterwards(
                 client.sendall(HEAD + JSON + b"Content-Length: 102400\r\n\r\n" + b" " * 102_399)
             until(lambda: web.deliver(message(alert("Slow"))).status_code == 503, why="too much is held")
         until(lambda: web.deliver(message(alert("Slow"))).status_code == 200, why="the slow ones are gone")
+
+
+def test_of_large_deliveries_a_few_are_read_at_a_time(
+    web: Web, monkeypatch: pytest.MonkeyPatch, in_no_hurry: None
+) -> None:
+    reading, most, store = 0, 0, webhook.Webhook._store
+
+    async def note(self: webhook.Webhook, content: Any) -> int:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        try:
+            return await store(self, content)
+        finally:
+            reading -= 1
+
+    monkeypatch.setattr(webhook.Webhook, "_store", note)
+    large = message(*(alert("Storm", pod=f"{number}") for number in range(1000)))
+    with ThreadPoolExecutor(12) as senders:
+        answers = [senders.submit(web.deliver, large) for _ in range(12)]
+        assert [each.result().status_code for each in answers] == [200] * 12
+    assert most <= webhook.READ_AT_ONCE
+    assert len(stored(web)) == 12_000
 
 
 @pytest.mark.parametrize("path", ["/api/v1/alerts/", "//api/v1/alerts", "/api/v1/Alerts"])
