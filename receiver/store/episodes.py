@@ -32,7 +32,7 @@ _LAST = Statement(
 _FIRST = ("alert_key", "source", "starts_at", "last_starts_at", "opened_at")  #: what only an episode's begin tells
 _NEWEST = ("fingerprint", "labels", "annotations", "last_seen_at")  #: what each delivery tells anew
 _END = ("ends_at", "closed_at", "closing")
-_OPEN = Statement(episodes.insert().returning(*episodes.c), columns=[*_FIRST, *_NEWEST])
+_OPEN = Statement(episodes.insert().returning(episodes.c.id), columns=[*_FIRST, *_NEWEST])
 _REMEMBER = Statement(episodes.insert().returning(*episodes.c), columns=[*_FIRST, *_NEWEST, *_END])
 _OURSELVES = episodes.update().where(episodes.c.id == sa.bindparam("episode")).returning(*episodes.c)
 _REFRESH = Statement(_OURSELVES, columns=[*_NEWEST, "starts_at", "last_starts_at", "closed_at", "closing"])
@@ -64,7 +64,8 @@ def newest(connection: sa.Connection, keys: Collection[str]) -> tuple[dict[str, 
 
 def open_(connection: sa.Connection, stored: StoredAlert) -> Episode:
     """Begin an episode with its first firing."""
-    return _changed(connection, _OPEN, {**_first(stored), **_newest(stored)})
+    told = {**_first(stored), **_newest(stored)}
+    return Episode(id=_OPEN.scalar(connection, told), **told)
 
 
 def remember(connection: sa.Connection, stored: StoredAlert, last: Episode | None) -> Episode:

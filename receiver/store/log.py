@@ -37,12 +37,13 @@ class Log:
     ) -> None:
         """Add a row after the last one, in a transaction that is alone in the books."""
         seq, prev = self._head(connection)
+        text = json.dumps(data, default=str, sort_keys=True)
         values = {
             "seq": seq + 1,
             "at": at,
             "kind": kind,
             "actor": actor or self.actor,
-            "data": json.loads(json.dumps(data, default=str)),
+            "data": json.loads(text),
             "episode_id": episode_id,
             "run_id": run_id,
             "keyed": self.key is not None,
@@ -52,7 +53,7 @@ class Log:
         row = {
             **values,
             "kind": str(kind),
-            "data": json.dumps(entry.data, sort_keys=True),
+            "data": text,
             "hash": seal(entry, self.key),
         }
         if self._together is None:

@@ -36,7 +36,9 @@ _TAKEN = sa.exists().where(
     runs.c.playbook == sa.bindparam("playbook"),
     runs.c.attempt == sa.bindparam("attempt"),
 )
-_CREATE = Statement(runs.insert().from_select(list(_NEW), sa.select(*_NEW.values()).where(~_TAKEN)).returning(*runs.c))
+_CREATE = Statement(
+    runs.insert().from_select(list(_NEW), sa.select(*_NEW.values()).where(~_TAKEN)).returning(runs.c.id)
+)
 _GET = Statement(sa.select(runs).where(runs.c.id == sa.bindparam("id")))
 _NEWEST = Statement(sa.select(runs).where(runs.c.episode_id == sa.bindparam("episode_id")).order_by(runs.c.attempt))
 
@@ -116,8 +118,20 @@ def create(
 ) -> Run | None:
     """A new attempt, to be decided at `wake_at`; None if it exists already."""
     values = {"episode_id": episode_id, "playbook": playbook, "attempt": attempt, "mode": mode}
-    made = _CREATE.first(connection, {**values, "at": at, "wake_at": wake_at})
-    return _run(made) if made else None
+    made = _CREATE.scalar(connection, {**values, "at": at, "wake_at": wake_at})
+    if made is None:
+        return None
+    return Run(
+        id=made,
+        episode_id=episode_id,
+        playbook=playbook,
+        attempt=attempt,
+        mode=mode,
+        status=Status.MATCHED,
+        created_at=at,
+        updated_at=at,
+        wake_at=wake_at,
+    )
 
 
 def get(connection: sa.Connection, run_id: int) -> Run | None:
