@@ -47,7 +47,7 @@ _ACTED = Statement(
     .offset(sa.bindparam("before"))
     .limit(1)
 )
-_UNHELPFUL = (
+_UNHELPFUL = Statement(
     sa.select(table.c.finished_at)
     .where(DID_NOT_HELP, table.c.finished_at > sa.bindparam("since"))
     .order_by(table.c.finished_at.desc())
@@ -129,7 +129,7 @@ def acted(connection: sa.Connection, *, since: datetime, verbs: Collection[str],
 
 def unhelpful(connection: sa.Connection, *, since: datetime) -> list[datetime]:
     """When runs of any playbook ended that failed or did not help, the oldest first; of very many the newest."""
-    return list(connection.execute(_UNHELPFUL, {"since": since}).scalars())[::-1]
+    return [row.finished_at for row in reversed(_UNHELPFUL.all(connection, {"since": since}))]
 
 
 def coming(connection: sa.Connection, *, verbs: Collection[str], besides: int) -> int:

@@ -5,7 +5,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from receiver.store.statement import Statement
 from receiver.store.tables import signals
+
+_GET = Statement(sa.select(signals).where(signals.c.name == sa.bindparam("name")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,7 @@ class Signal:
 
 def get(connection: sa.Connection, name: str) -> Signal:
     """How it stands; 0, changed by nobody, before the first change."""
-    row = connection.execute(sa.select(signals).where(signals.c.name == name)).first()
+    row = _GET.first(connection, {"name": name})
     return Signal(number=row.number, actor=row.actor, at=row.at, note=row.note) if row else Signal(number=0)
 
 
