@@ -17,7 +17,8 @@ from receiver.audit import Broken
 from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.outbound import Outbound
-from receiver.settings import Anchor, Receiver
+from receiver.settings import Anchor
+from receiver.settings.receivers import Receiver
 from receiver.store import Ledger
 from receiver.store import log as books
 

@@ -23,7 +23,7 @@ from receiver.case import Case
 from receiver.errors import AmendError
 from receiver.plan import Planned, plan
 from receiver.run import Phase, Reason, Run, Status
-from receiver.settings import Team
+from receiver.settings.auth import Team
 from receiver.signing import Signer
 from receiver.store import Ledger, approvals, runs
 from receiver.store.log import Log

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from receiver.settings import Breaker
+from receiver.settings.limits import Breaker
 from receiver.store import limits, pause
 
 

@@ -16,7 +16,8 @@ from receiver.playbook import Playbook
 from receiver.prometheus import Prometheus
 from receiver.render import Names
 from receiver.run import Episode, Reason, Refusal, Run
-from receiver.settings import Limits, Receiver
+from receiver.settings.limits import Limits
+from receiver.settings.receivers import Receiver
 from receiver.signing import Signer
 from receiver.store import Ledger
 from receiver.store.log import Log

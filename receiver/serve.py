@@ -35,6 +35,7 @@ from receiver.presence import Presence
 from receiver.prometheus import Prometheus
 from receiver.retention import Retention
 from receiver.rounds import repeat
+from receiver.settings.platforms import Platforms
 from receiver.signing import Signer, signing_secret
 from receiver.standstill import Standstill
 from receiver.store import Ledger, StoreError
@@ -281,7 +282,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _connect(platforms: settings.Platforms) -> dict[tuple[str, str], Platform]:
+def _connect(platforms: Platforms) -> dict[tuple[str, str], Platform]:
     connected: dict[tuple[str, str], Platform] = {}
     for kind, connect in PLATFORMS.items():
         for configured in getattr(platforms, kind):

@@ -14,7 +14,7 @@ import structlog
 from receiver import breaker, metrics
 from receiver.audit import Kind
 from receiver.run import Reason
-from receiver.settings import Breaker
+from receiver.settings.limits import Breaker
 from receiver.store import Ledger, approvals, limits, pause, runs, signals
 from receiver.store.log import Log
 from receiver.store.pause import Pause

@@ -1,6 +1,6 @@
 """What amend.yml leaves to be filled in: `${VAR}` and `${VAR:default}`, and the secrets that stand in files.
 
-settings.py calls it before anything is checked; each mistake names its line.
+settings/ calls it before anything is checked; each mistake names its line.
 """
 
 import re

@@ -16,7 +16,8 @@ from receiver.audit import Kind
 from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.outbound import Outbound
-from receiver.settings import Receiver, Watchdog
+from receiver.settings import Watchdog
+from receiver.settings.receivers import Receiver
 from receiver.store import Ledger, episodes, signals
 from receiver.store.log import Log
 

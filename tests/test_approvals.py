@@ -10,7 +10,7 @@ import pytest
 from receiver.approval import Answer, Approval
 from receiver.approvals import NotAsked, Unanswerable, Unknown
 from receiver.run import Outcome, Reason, Status
-from receiver.settings import Receiver
+from receiver.settings.receivers import Receiver
 from receiver.store import approvals
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.receiver import alert

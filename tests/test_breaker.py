@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.breaker import closes_at
-from receiver.settings import Breaker
+from receiver.settings.limits import Breaker
 
 ZERO = datetime(2026, 3, 2, tzinfo=UTC)
 RULE = Breaker(failures=3, within=timedelta(minutes=10), storm_cooldown=timedelta(minutes=5))

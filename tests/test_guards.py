@@ -10,7 +10,7 @@ import pytest
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.guards import GUARDS
 from receiver.run import Outcome, Reason, Refusal, Run, Status
-from receiver.settings import Limits
+from receiver.settings.limits import Limits
 from tests.bed.processes import free_port
 from tests.bed.receiver import alert
 from tests.workbench import RESTART, START, Answers, Bench, workload

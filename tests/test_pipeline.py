@@ -15,8 +15,8 @@ from receiver.case import Case
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.plan import plan
 from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
-from receiver.settings import Receiver as Place
-from receiver.settings import Webhook
+from receiver.settings.receivers import Receiver as Place
+from receiver.settings.receivers import Webhook
 from receiver.store.runs import Superseded, change, next_wake
 from receiver.worker import LEASE
 from tests.bed.http_recorder import HttpRecorder

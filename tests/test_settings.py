@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import ConfigErrors
-from receiver.settings import ROLES, Settings, digest, playbook_files, read
+from receiver.settings import Settings, digest, playbook_files, read
+from receiver.settings.auth import ROLES
 
 HASH = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
 MINIMAL = "auth: {webhook: {insecure: true}}\n"

@@ -12,7 +12,7 @@ import pytest
 from receiver import metrics
 from receiver.errors import Permanent
 from receiver.run import Outcome, Reason, Status
-from receiver.settings import Breaker, Limits
+from receiver.settings.limits import Breaker, Limits
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.loopback import Loopback
 from tests.bed.processes import free_port

@@ -31,7 +31,9 @@ from receiver.pipeline import Pipeline
 from receiver.playbook import read
 from receiver.prometheus import Prometheus
 from receiver.run import Episode, Run
-from receiver.settings import Limits, Receiver, Team
+from receiver.settings.auth import Team
+from receiver.settings.limits import Limits
+from receiver.settings.receivers import Receiver
 from receiver.signing import Signer
 from receiver.standstill import Standstill
 from receiver.store import Ledger, deliveries, episodes, log, runs

@@ -39,7 +39,7 @@ def new(
     import secrets
 
     from receiver.errors import ConfigError
-    from receiver.settings import ROLES
+    from receiver.settings.auth import ROLES
 
     if role not in ROLES:
         raise typer.BadParameter(f'"{role}" is not a role; known: {", ".join(ROLES)}', param_hint="--role")

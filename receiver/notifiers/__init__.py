@@ -8,7 +8,7 @@ from receiver.notifiers.notice import Notice
 from receiver.notifiers.slack import Slack
 from receiver.notifiers.webhook import Webhook
 from receiver.outbound import Outbound
-from receiver.settings import Receiver
+from receiver.settings.receivers import Receiver
 
 
 class Notifier(Protocol):

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from receiver import settings
 from receiver.notifiers.notice import Notice
 from receiver.notifiers.refusal import refusal
 from receiver.outbound import Outbound
+from receiver.settings import receivers
 
 WITHIN = 10.0  #: seconds
 
 
 class Webhook:
-    def __init__(self, configured: settings.Webhook) -> None:
+    def __init__(self, configured: receivers.Webhook) -> None:
         self._url = configured.url.get_secret_value()
         self._token = configured.bearer_token
 

@@ -17,8 +17,8 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 
-from receiver import settings
 from receiver.errors import Permanent, Temporary, Uncertain
+from receiver.settings import platforms
 from receiver.targets.connection import first_cause, never_sent
 from receiver.targets.rollout import Object
 from receiver.targets.threads import Threads
@@ -55,7 +55,7 @@ class Asked:
 class Connection:
     """The client with its credentials; made once, used by every conversation, from several threads at once."""
 
-    def __init__(self, cluster: settings.Kubernetes) -> None:
+    def __init__(self, cluster: platforms.Kubernetes) -> None:
         configuration = _configuration(cluster)
         # The client would repeat a request whose answer was lost, and follow a redirect with it.
         configuration.retries = False
@@ -199,7 +199,7 @@ class ApiServer:
         return Permanent(words) if 300 <= status < 500 else otherwise(words)
 
 
-def _configuration(cluster: settings.Kubernetes) -> client.Configuration:
+def _configuration(cluster: platforms.Kubernetes) -> client.Configuration:
     configuration = client.Configuration()
     place = "in-cluster"
     try:

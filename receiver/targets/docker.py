@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from receiver import settings
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
+from receiver.settings import platforms
 from receiver.targets.compose import PROJECT, SERVICE, Sibling, number, service_of, siblings
 from receiver.targets.container import Container
 from receiver.targets.engine import Engine
@@ -34,7 +34,7 @@ SETTLED = 1.0  #: seconds that a container without a health check must stay up t
 class DockerHost:
     """One engine, by its socket."""
 
-    def __init__(self, docker: settings.Docker, *, patience: timedelta = PATIENCE) -> None:
+    def __init__(self, docker: platforms.Docker, *, patience: timedelta = PATIENCE) -> None:
         self.name = docker.name
         self._patience = patience
         self._url = docker.url
@@ -143,7 +143,7 @@ class DockerHost:
 
 
 def _labels(entry: str) -> Mapping[str, str]:
-    """`k=v,k2=v2`, which settings.py has checked."""
+    """`k=v,k2=v2`, which settings/ has checked."""
     pairs = (pair.partition("=") for pair in entry.split(","))
     return {key: value for key, _, value in pairs}
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from receiver import settings
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
+from receiver.settings import platforms
 from receiver.targets.rollout import Object, Rollout, cannot_restart, judge
 from receiver.targets.threads import Threads
 from receiver.workload import Selector, Workload
@@ -43,7 +43,7 @@ class Cluster:
     """One cluster, by its kubeconfig context, or the one that we run in."""
 
     def __init__(
-        self, kubernetes: settings.Kubernetes, *, patience: timedelta = PATIENCE, clock: Callable[[], datetime] = _now
+        self, kubernetes: platforms.Kubernetes, *, patience: timedelta = PATIENCE, clock: Callable[[], datetime] = _now
     ) -> None:
         self.name = kubernetes.name
         self._patience = patience

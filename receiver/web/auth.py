@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from receiver.settings import ROLES, ApiKey, Role, WebhookAuth
+from receiver.settings.auth import ROLES, ApiKey, Role, WebhookAuth
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from receiver.run import Reason
-from receiver.settings import Limits
+from receiver.settings.limits import Limits
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.processes import until
 from tests.bed.receiver import alert

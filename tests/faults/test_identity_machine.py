@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, rule
 
 from receiver.audit import Kind
-from receiver.settings import Limits
+from receiver.settings.limits import Limits
 from tests.bed.receiver import alert
 from tests.workbench import START, Bench
 

@@ -10,7 +10,7 @@ from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.notifiers import NOTIFIERS, notify
 from receiver.notifiers.notice import Notice
 from receiver.outbound import Outbound
-from receiver.settings import Receiver
+from receiver.settings.receivers import Receiver
 from tests.bed.http_recorder import HttpRecorder
 
 NOTICE = Notice(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from receiver import settings
+from receiver.settings import platforms
 from receiver.targets import Platform
 from receiver.targets.docker import DockerHost
 from receiver.targets.kubernetes import Cluster
@@ -55,7 +55,7 @@ def docker_proxy(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def host(docker_proxy: Proxy) -> DockerHost:
-    return DockerHost(settings.Docker(name="local", url=docker_proxy.url))
+    return DockerHost(platforms.Docker(name="local", url=docker_proxy.url))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def api() -> Iterator[KubernetesApi]:
 
 @pytest.fixture
 def cluster(api: KubernetesApi, tmp_path: Path) -> Cluster:
-    return Cluster(settings.Kubernetes(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig"), namespaces=("shop",)))
+    return Cluster(platforms.Kubernetes(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig"), namespaces=("shop",)))
 
 
 @pytest.fixture(params=["docker", "kubernetes"])
@@ -86,15 +86,15 @@ def docker_subject(docker_engine: DockerEngine, docker_proxy: Proxy, tmp_path: P
         compose_container(docker_engine, 2)
 
     return Subject(
-        platform=DockerHost(settings.Docker(url=docker_proxy.url)),
-        hasty=DockerHost(settings.Docker(url=docker_proxy.url), patience=HASTE),
+        platform=DockerHost(platforms.Docker(url=docker_proxy.url)),
+        hasty=DockerHost(platforms.Docker(url=docker_proxy.url), patience=HASTE),
         proxy=docker_proxy,
         selector=docker_selector("compose", "orders", scope="shop"),
         key="docker/local/compose/shop/orders",
         forbidden=docker_selector("container", "stranger"),
         replace=replace,
         changes_per_restart=2,
-        unreachable=DockerHost(settings.Docker(url=f"unix://{tmp_path}/nobody.sock")),
+        unreachable=DockerHost(platforms.Docker(url=f"unix://{tmp_path}/nobody.sock")),
     )
 
 
@@ -110,10 +110,10 @@ def kubernetes_subject(api: KubernetesApi, tmp_path: Path) -> Iterator[Subject]:
 
     host, port = api.address.split(":")
     with Proxy((host, int(port))) as proxy:
-        through_proxy = settings.Kubernetes(
+        through_proxy = platforms.Kubernetes(
             kubeconfig=api.kubeconfig(tmp_path / "through-proxy", server=proxy.url), namespaces=("shop",)
         )
-        to_nobody = settings.Kubernetes(
+        to_nobody = platforms.Kubernetes(
             kubeconfig=api.kubeconfig(tmp_path / "to-nobody", server="http://127.0.0.1:1"), namespaces=("shop",)
         )
         yield Subject(

@@ -9,9 +9,9 @@ import pytest
 from docker.types import IPAMConfig, IPAMPool
 from pydantic import ValidationError
 
-from receiver import settings
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
+from receiver.settings import platforms
 from receiver.targets.docker import DockerHost
 from receiver.workload import Workload
 from tests.bed.docker_engine import DockerEngine
@@ -100,7 +100,7 @@ def test_the_allow_list_wants_every_label_of_one_entry(
     docker_engine: DockerEngine, allow: tuple[str, ...], allowed: bool
 ) -> None:
     docker_engine.run(name="web", labels={**ALLOWED, "tier": "web"})
-    host = DockerHost(settings.Docker(url=docker_engine.url, allow=allow))
+    host = DockerHost(platforms.Docker(url=docker_engine.url, allow=allow))
     if allowed:
         assert resolve(host, "container", "web").healthy
         return
@@ -112,13 +112,13 @@ def test_the_allow_list_wants_every_label_of_one_entry(
 @pytest.mark.parametrize("entry", ["", "=", "tier", "tier=web,", ",tier=web", "=web", "amend enable=true"])
 def test_an_entry_that_selects_no_label_is_refused_when_it_is_read(entry: str) -> None:
     with pytest.raises(ValidationError, match="selects no label; write KEY=VALUE"):
-        settings.Docker(allow=(entry,))
+        platforms.Docker(allow=(entry,))
 
 
 def test_two_containers_under_one_name_are_ambiguous() -> None:
     """As a proxy in front of several engines shows them."""
     with TwoEngines() as engines, pytest.raises(Refusal) as refused:
-        resolve(DockerHost(settings.Docker(url=engines.url)), "container", "web")
+        resolve(DockerHost(platforms.Docker(url=engines.url)), "container", "web")
     assert refused.value.reason is Reason.AMBIGUOUS_TARGET
 
 
@@ -376,7 +376,7 @@ def test_scaling_whose_answer_is_lost_is_uncertain_and_goes_no_further(
 
 def test_an_engine_in_trouble_while_looking_is_temporary() -> None:
     with Failing() as engine, pytest.raises(Temporary, match="engine answered 500: layer store is busy"):
-        resolve(DockerHost(settings.Docker(url=engine.url)), "container", "web")
+        resolve(DockerHost(platforms.Docker(url=engine.url)), "container", "web")
 
 
 class TwoEngines(Loopback):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from receiver import settings
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
+from receiver.settings import platforms
 from receiver.targets.kubernetes import RESTARTED_AT, Cluster
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
@@ -77,7 +77,7 @@ def test_a_namespace_that_is_not_configured_is_not_even_asked_for(api: Kubernete
 
 
 def test_a_kubeconfig_that_is_not_there_says_so(tmp_path: Path) -> None:
-    cluster = Cluster(settings.Kubernetes(kubeconfig=tmp_path / "nothing", namespaces=("shop",)))
+    cluster = Cluster(platforms.Kubernetes(kubeconfig=tmp_path / "nothing", namespaces=("shop",)))
     with pytest.raises(Permanent, match=r"kubernetes default: kubeconfig .*/nothing: "):
         run(cluster.resolve(kubernetes_selector("Deployment", "cart")))
 
@@ -86,14 +86,14 @@ def test_a_kubeconfig_that_is_no_kubeconfig_says_so(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "config"
     for content in ("{", "[]", "hello"):
         kubeconfig.write_text(content)
-        cluster = Cluster(settings.Kubernetes(kubeconfig=kubeconfig, namespaces=("shop",)))
+        cluster = Cluster(platforms.Kubernetes(kubeconfig=kubeconfig, namespaces=("shop",)))
         with pytest.raises(Permanent, match="kubernetes default: kubeconfig"):
             run(cluster.resolve(kubernetes_selector("Deployment", "cart")))
 
 
 def test_outside_a_cluster_and_without_a_context_it_says_so() -> None:
     with pytest.raises(Permanent, match="kubernetes default: in-cluster: "):
-        run(Cluster(settings.Kubernetes(namespaces=("shop",))).resolve(kubernetes_selector("Deployment", "cart")))
+        run(Cluster(platforms.Kubernetes(namespaces=("shop",))).resolve(kubernetes_selector("Deployment", "cart")))
 
 
 # ── restart ──
@@ -103,7 +103,7 @@ def test_outside_a_cluster_and_without_a_context_it_says_so() -> None:
 def test_a_restart_rolls_every_pod_with_one_change(api: KubernetesApi, tmp_path: Path, make: Make) -> None:
     found = api.add(make())
     noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    config = settings.Kubernetes(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig"), namespaces=("shop",))
+    config = platforms.Kubernetes(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig"), namespaces=("shop",))
     cluster = Cluster(config, clock=lambda: noon)
     result = run(cluster.restart(resolve(cluster, found), within=WITHIN))
 

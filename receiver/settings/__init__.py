@@ -10,62 +10,20 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    HttpUrl,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from receiver.documents import Part, load, parse
 from receiver.durations import Duration
+from receiver.settings.auth import Auth
+from receiver.settings.limits import Limits
+from receiver.settings.platforms import Platforms
+from receiver.settings.receivers import Receiver
+from receiver.settings.values import OpenUrl, Secret, SomeTime
 from receiver.variables import expanded, with_secrets
 
-Role = Literal["viewer", "approver", "admin"]
-ROLES: tuple[Role, ...] = ("viewer", "approver", "admin")
-
 SIZES = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-
-
-def _some_secret(secret: SecretStr, info: ValidationInfo) -> SecretStr:
-    if not secret.get_secret_value().strip():
-        raise ValueError(f"is empty; put the secret into a file and name it: {info.field_name}_file: FILE")
-    return secret
-
-
-def _web_address(secret: SecretStr) -> SecretStr:
-    # it holds a token, and so is not repeated
-    if not re.match(r"https?://[^/]", secret.get_secret_value()):
-        raise ValueError("is no address; it begins with https:// or http://")
-    return secret
-
-
-def _without_credentials(url: object) -> object:
-    if re.match(r"[^/?#]*//[^/?#]*@", str(url)):
-        # it is shown in errors and logs, and so is not repeated
-        raise ValueError(
-            "holds a user or a password, which errors and logs would show; "
-            "write it without, and let a proxy that adds them stand before the server"
-        )
-    return url
-
-
-def _some_time(duration: timedelta) -> timedelta:
-    if duration <= timedelta():
-        raise ValueError("must be longer than 0s")
-    return duration
-
-
-# Read from its file, if that is where it stands, before the models see it: hence required without the file's key.
-Secret = Annotated[SecretStr, AfterValidator(_some_secret)]
-SecretUrl = Annotated[Secret, AfterValidator(_web_address)]
-OpenUrl = Annotated[HttpUrl, BeforeValidator(_without_credentials)]
 
 
 class Server(Part):
@@ -98,63 +56,6 @@ class Server(Part):
         return int(self.listen.rpartition(":")[2])
 
 
-class Basic(Part):
-    username: str
-    password: Secret = Field(examples=["SECRET, or password_file: FILE"])
-    password_file: Path | None = None
-
-
-class WebhookAuth(Part):
-    """How Alertmanager proves itself: exactly one of bearer, basic, or none at all, said aloud."""
-
-    bearer_token: Secret | None = None
-    bearer_token_file: Path | None = None
-    basic: Basic | None = None
-    insecure: bool = False
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum((self.bearer_token is not None, self.basic is not None, self.insecure)) != 1:
-            raise ValueError("the webhook needs exactly one of bearer_token_file, basic or (said aloud) insecure: true")
-        return self
-
-
-class ApiKey(Part):
-    name: str
-    role: Role
-    hash: str = Field(examples=["HASH, or hash_file: FILE, as amend keys new prints them"])
-    hash_file: Path | None = None
-
-    @field_validator("hash")
-    @classmethod
-    def _sha256(cls, value: str) -> str:
-        if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
-            # it may be the key itself, and so is not repeated
-            raise ValueError('is no hash of a key (64 hexadecimal digits); "amend keys new" makes a key and its hash')
-        return value.lower()
-
-
-class Team(Part):
-    """People who are asked together."""
-
-    api_keys: tuple[str, ...] = Field(min_length=1, examples=["[anna]"])  #: their names
-
-
-class Auth(Part):
-    webhook: WebhookAuth = Field(examples=["{bearer_token_file: webhook.token}"])
-    api_keys: tuple[ApiKey, ...] = ()
-    teams: dict[str, Team] = {}  # noqa: RUF012 - pydantic copies it
-
-    @model_validator(mode="after")
-    def _members_are_known(self) -> Self:
-        known = {key.name for key in self.api_keys}
-        for name, team in self.teams.items():
-            for member in team.api_keys:
-                if member not in known:
-                    raise ValueError(f'teams.{name}: no API key is called "{member}"; add it to api_keys:')
-        return self
-
-
 class Store(Part):
     url: SecretStr = SecretStr("sqlite:///amend.db")  #: it may hold a password, so it is a secret
     url_file: Path | None = None
@@ -184,74 +85,6 @@ class Alertmanager(Part):
     url: OpenUrl
 
 
-class Docker(Part):
-    name: str = "local"
-    url: str = "unix:///var/run/docker.sock"
-    allow: tuple[str, ...] = ("amend.enable=true",)  #: label selectors; a container must carry all of one of them
-
-    @field_validator("allow")
-    @classmethod
-    def _label_selectors(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in entries:
-            if not re.fullmatch(r"[^=,\s]+=[^,]*(,[^=,\s]+=[^,]*)*", entry):
-                raise ValueError(f'"{entry}" selects no label; write KEY=VALUE, or several with commas between')
-        return entries
-
-
-class Kubernetes(Part):
-    name: str = "default"
-    context: str | None = None  #: of the kubeconfig; in-cluster when there is none
-    kubeconfig: Path | None = None
-    namespaces: tuple[str, ...] = Field(min_length=1)
-
-
-class Platforms(Part):
-    docker: tuple[Docker, ...] = ()
-    kubernetes: tuple[Kubernetes, ...] = ()
-
-
-class Slack(Part):
-    url: SecretUrl = Field(examples=["URL, or url_file: FILE"])  #: it holds the token, so it is a secret
-    url_file: Path | None = None
-
-
-class Webhook(Part):
-    url: SecretUrl = Field(examples=["URL, or url_file: FILE"])  #: it may hold a token, so it is a secret
-    url_file: Path | None = None
-    bearer_token: Secret | None = None
-    bearer_token_file: Path | None = None
-
-
-class Receiver(Part):
-    """A named place that notifications go to."""
-
-    name: str
-    slack: Slack | None = None
-    webhook: Webhook | None = None
-
-    @model_validator(mode="after")
-    def _some_kind(self) -> Self:
-        if not (self.slack or self.webhook):
-            raise ValueError(f'receiver "{self.name}" says nowhere to send to; add slack: or webhook:')
-        return self
-
-
-class Breaker(Part):
-    """Holds everything still after too many runs that did not help: `failed` or `not_fixed`."""
-
-    failures: int = Field(default=5, gt=0)
-    within: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=30)
-    storm_cooldown: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=30)  #: the least that it lasts
-
-
-class Limits(Part):
-    """Over all playbooks, whatever each of them says."""
-
-    actions_per_minute: int = Field(default=10, gt=0)
-    targets_per_10m: int = Field(default=5, gt=0)
-    breaker: Breaker = Breaker()
-
-
 class Identity(Part):
     replica_labels: tuple[str, ...] = ("replica", "prometheus_replica")
     reopen_window: Duration = timedelta(minutes=10)
@@ -267,7 +100,7 @@ class Anchor(Part):
 
     file: Path | None = None
     receiver: str | None = None
-    every: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=10)
+    every: SomeTime = timedelta(minutes=10)
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -291,7 +124,7 @@ class Watchdog(Part):
     """The alert that always fires, so that its silence tells that nothing arrives any more."""
 
     alertname: str = "Watchdog"
-    within: Annotated[Duration, AfterValidator(_some_time)] = timedelta(minutes=15)
+    within: SomeTime = timedelta(minutes=15)
     receiver: str | None = None
 
 
