@@ -6,6 +6,7 @@ The pipeline calls it for a run that has just matched, and again for one that wa
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +40,7 @@ class Decision:
     passed: list[str] = field(default_factory=list)
     acting: Run | None = None  #: the run as it was claimed, when it is to act
     refusal: Refusal | None = None
+    skipped: Run | None = None  #: the run as it was refused
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,21 @@ class Judgement:
         try:
             await self._allow(decision)
             if case.playbook.enforced:
-                decision.acting = await self.world.ledger.write(lambda c: self._claim(c, decision))
+                await self.world.ledger.write(lambda connection: self._claim_or_skip(connection, decision))
             else:
                 await self._observe(decision)
         except Refusal as no:
-            decision.refusal = no
+            await self.world.ledger.write(partial(self._skip, decision=decision, no=no))
         except Unapproved as unapproved:
             await self.asking.ask(case, unapproved, passed=decision.passed)
         except sa.exc.IntegrityError as error:
             if not limits.is_lock_taken(error):
                 raise
-            decision.refusal = case.refuse(
-                Reason.LOCKED, f"another run took {case.key} at the same moment", retry_in=AT_ONCE
-            )
+            raced = case.refuse(Reason.LOCKED, f"another run took {case.key} at the same moment", retry_in=AT_ONCE)
+            await self.world.ledger.write(partial(self._skip, decision=decision, no=raced))
         if decision.refusal:
-            await self._refuse(decision, decision.refusal)
+            before, case.run = case.run, decision.skipped or case.run
+            _say(before, decision.refusal)
         return decision
 
     async def _allow(self, decision: Decision) -> None:
@@ -171,55 +173,75 @@ class Judgement:
         metrics.RUNS.labels(playbook=case.playbook.name, outcome=Outcome.OBSERVED).inc()
         log.info("observed", run=case.run.id, playbook=case.playbook.name, target=case.key)
 
-    async def _refuse(self, decision: Decision, no: Refusal) -> None:
+    def _claim_or_skip(self, connection: sa.Connection, decision: Decision) -> None:
+        """The claim; or why there is none, in the same transaction: nothing was written when a guard said no."""
+        try:
+            decision.acting = self._claim(connection, decision)
+        except Refusal as no:
+            self._skip(connection, decision, no)
+
+    def _skip(self, connection: sa.Connection, decision: Decision, no: Refusal) -> None:
         case = decision.case
         told = {"guards": decision.passed, "numbers": case.numbers}
         workload = case.key if case.found else case.run.workload
-        case.run = await self.refuse(case.run, no, told=told, workload=workload, gives_up=gives_up(case, no))
+        decision.refusal = no
+        decision.skipped = self._write_down(
+            connection, case.run, no, told=told, workload=workload, gives_up=gives_up(case, no)
+        )
 
-    async def refuse(
+    async def refuse(self, run: Run, no: Refusal) -> Run:
+        """Write a "no" down that no guard said."""
+        workload = run.workload
+        skipped = await self.world.ledger.write(partial(self._write_down, run=run, no=no, told={}, workload=workload))
+        _say(run, no)
+        return skipped
+
+    def _write_down(
         self,
+        connection: sa.Connection,
         run: Run,
         no: Refusal,
         *,
-        told: Mapping[str, Any] | None = None,
-        workload: str | None = None,
+        told: Mapping[str, Any],
+        workload: str | None,
         gives_up: bool = False,
     ) -> Run:
-        """Write a "no" down, and when to decide again; a wait that goes on is told once."""
+        """Why not, and when to decide again; a wait that goes on is told once."""
         now = self.world.clock()
-        repeated = run.status is Status.SKIPPED and run.reason is no.reason
         again = no.retry_at if no.reason in PASSING else None
-        row = {"reason": no.reason, "detail": no.detail, **(told or {})}
+        row = {"reason": no.reason, "detail": no.detail, **told}
         if again:
             row["retry_at"] = again.isoformat()
+        if run.status is Status.WAITING:
+            answer = Answer.EXPIRED if no.reason is Reason.APPROVAL_TIMEOUT else Answer.WITHDRAWN
+            approvals.close(connection, run.id, answer, at=now)
+        if not _repeated(run, no):
+            self.world.tell(connection, run, Kind.SKIPPED, row)
+        # Who had the lock has woken those that waited for it; we were not among them yet.
+        let_go = no.reason is Reason.LOCKED and workload and not limits.holder(connection, workload, besides=run.id)
+        return runs.change(
+            connection,
+            run,
+            at=now,
+            keep=gives_up,
+            status=Status.SKIPPED,
+            reason=no.reason,
+            detail=no.detail,
+            workload=workload,
+            wake_at=now if gives_up or let_go else again,
+            state={**run.state, **told},
+        )
 
-        def write(connection: sa.Connection) -> Run:
-            if run.status is Status.WAITING:
-                answer = Answer.EXPIRED if no.reason is Reason.APPROVAL_TIMEOUT else Answer.WITHDRAWN
-                approvals.close(connection, run.id, answer, at=now)
-            if not repeated:
-                self.world.tell(connection, run, Kind.SKIPPED, row)
-            # Who had the lock has woken those that waited for it; we were not among them yet.
-            let_go = no.reason is Reason.LOCKED and workload and not limits.holder(connection, workload, besides=run.id)
-            return runs.change(
-                connection,
-                run,
-                at=now,
-                keep=gives_up,
-                status=Status.SKIPPED,
-                reason=no.reason,
-                detail=no.detail,
-                workload=workload,
-                wake_at=now if gives_up or let_go else again,
-                state={**run.state, **(told or {})},
-            )
 
-        skipped = await self.world.ledger.write(write)
-        if not repeated:
-            metrics.SKIPS.labels(playbook=run.playbook, reason=no.reason).inc()
-            log.info("skipped", run=run.id, playbook=run.playbook, reason=str(no.reason), detail=no.detail)
-        return skipped
+def _repeated(run: Run, no: Refusal) -> bool:
+    return run.status is Status.SKIPPED and run.reason is no.reason
+
+
+def _say(run: Run, no: Refusal) -> None:
+    """Count it, and say so; of a wait that goes on, once."""
+    if not _repeated(run, no):
+        metrics.SKIPS.labels(playbook=run.playbook, reason=no.reason).inc()
+        log.info("skipped", run=run.id, playbook=run.playbook, reason=str(no.reason), detail=no.detail)
 
 
 def gives_up(case: Case, no: Refusal) -> bool:

@@ -191,7 +191,7 @@ class Pipeline:
         if run.status in BEGUN:
             await self.conclusion.close(run, why)
         else:
-            await self.judgement.refuse(run, Refusal(Reason.DISABLED, why), workload=run.workload)
+            await self.judgement.refuse(run, Refusal(Reason.DISABLED, why))
 
     async def fault(self, run: Run, error: Exception) -> None:
         """A fault of our own while a run was worked on: told on it, and it ends there if it had begun to act."""
@@ -203,7 +203,7 @@ class Pipeline:
             await self.conclusion.close(known, why)
         else:
             again = Refusal(Reason.GUARD_ERROR, why, retry_at=self.world.clock() + LATER)
-            await self.judgement.refuse(known, again, workload=known.workload)
+            await self.judgement.refuse(known, again)
 
 
 def _pace(verify: Verify) -> timedelta:

@@ -423,5 +423,5 @@ def test_a_lock_that_was_let_go_before_the_refusal_was_written_down_is_asked_for
     bench.fire()
     run = bench.run()
     late = Refusal(Reason.LOCKED, "another run has it", retry_at=bench.now + timedelta(seconds=30))
-    refused = bench.do(bench.worker.pipeline.judgement.refuse(run, late, workload=run.workload))
+    refused = bench.do(bench.worker.pipeline.judgement.refuse(run, late))
     assert refused.wake_at == bench.now, "who had it has woken those that waited, and this one was not among them yet"
