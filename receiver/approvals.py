@@ -20,6 +20,7 @@ from receiver.actions import ACTIONS
 from receiver.approval import Answer, Approval, ApprovalRule, Autonomy
 from receiver.audit import Kind
 from receiver.case import Case
+from receiver.durations import format_duration
 from receiver.errors import AmendError
 from receiver.plan import Planned, plan
 from receiver.run import Phase, Reason, Run, Status
@@ -109,20 +110,35 @@ def agreed(connection: sa.Connection, case: Case) -> Approval | None:
         return None
     # who was asked is waited for, also when nobody would be asked by now: silence never lets it run
     why, asked = why or "people were asked", question(case)
-    if standing is None or standing.digest != asked.digest:
+    if standing is None:
         raise Unapproved(why, asked)
+    # a no, and silence, count whatever has changed since
+    if standing.decision is Answer.REJECTED:
+        raise case.refuse(Reason.APPROVAL_REJECTED, f"rejected {_by(standing.decided_by, standing.comment)}")
+    if standing.decision is Answer.EXPIRED or (standing.decision is None and case.now >= standing.expires_at):
+        waited = format_duration(standing.expires_at - standing.asked_at)
+        raise case.refuse(Reason.APPROVAL_TIMEOUT, f"nobody decided within {waited}")
+    if standing.decision is None:
+        raise Unapproved(why, asked)
+    if standing.digest != asked.digest:
+        raise Unapproved(f"what it would do has changed since {standing.decided_by} agreed; asks again", asked)
+    if not _counts(standing, case):
+        raise Unapproved(f"{why}; what {standing.decided_by} agreed to is too old", asked)
+    return standing
+
+
+def _counts(approval: Approval, case: Case) -> bool:
+    """Whether a yes may be acted on: once, and for as long as one may answer."""
     patience = (case.playbook.approval or ApprovalRule()).timeout
-    match standing.decision:
-        case Answer.APPROVED if standing.decided_at and standing.used_at is None:
-            if case.now < standing.decided_at + patience:
-                return standing
-        case Answer.REJECTED:
-            raise case.refuse(Reason.APPROVAL_REJECTED, f"rejected {_by(standing.decided_by, standing.comment)}")
-        case None if case.now < standing.expires_at:
-            raise Unapproved(why, asked)
-        case None | Answer.EXPIRED:
-            raise case.refuse(Reason.APPROVAL_TIMEOUT, f"nobody decided within {patience}")
-    raise Unapproved(f"{why}; what was agreed to is too old", asked)
+    unused = approval.decision is Answer.APPROVED and approval.used_at is None
+    return unused and approval.decided_at is not None and case.now < approval.decided_at + patience
+
+
+def answered_meanwhile(approval: Approval | None, asked: Question, case: Case) -> bool:
+    """Whether a question need not be put: somebody has just answered the very same."""
+    if approval is None or approval.digest != asked.digest:
+        return False
+    return approval.decision is Answer.REJECTED or _counts(approval, case)
 
 
 def covered(connection: sa.Connection, case: Case, planned: Planned) -> bool:
@@ -176,7 +192,7 @@ class Approvals:
         *,
         by: str,
         comment: str = "",
-        digest: str = "",
+        digest: str | None = None,
         request: Approval | None = None,
     ) -> None:
         """Take a person's answer to what a run asks now, or to one request of it; `digest` is of what they saw.
@@ -191,7 +207,7 @@ class Approvals:
                 raise Unknown(f"nobody is asked about run {run_id}")
             if not self.may_answer(by, asked):
                 raise NotAsked(f'"{by}" is in none of the teams that were asked: {", ".join(asked.approvers)}')
-            if digest and digest != asked.digest:
+            if digest is not None and digest != asked.digest:
                 raise Unanswerable("what is asked has changed since it was shown; look at the run again")
             if not approvals.decide(connection, asked, answer, by=by, comment=comment, at=now):
                 raise Unanswerable(_too_late(asked))

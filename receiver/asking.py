@@ -5,19 +5,20 @@ The decision calls it for a run that may act as soon as somebody agrees.
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 import structlog
 
 from receiver.approval import Answer, Approval, ApprovalRule
-from receiver.approvals import Unapproved
+from receiver.approvals import Unapproved, answered_meanwhile
 from receiver.audit import Kind
 from receiver.case import Case, World
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.run import Run, Status
-from receiver.store import approvals, runs
+from receiver.store import approvals, episodes, runs
 
 log = structlog.get_logger(__name__)
 
@@ -31,36 +32,43 @@ class Asking:
     async def ask(self, case: Case, unapproved: Unapproved, *, passed: list[str]) -> None:
         """Have the run wait for an answer, and tell people, once."""
         told = {"guards": passed, "numbers": case.numbers, "target": case.target()}
+        now = self.world.clock()
+        since = case.run.state.get("asked_since") if case.run.status is Status.WAITING else None
 
-        def write(connection: sa.Connection) -> tuple[Run, Approval]:
-            open_ = self._open(connection, case, unapproved)
+        def write(connection: sa.Connection) -> tuple[Run, Approval | None]:
+            open_ = self._open(connection, case, unapproved, since=since or now.isoformat())
             waiting = runs.change(
                 connection,
                 case.run,
-                at=self.world.clock(),
-                keep=True,
+                at=now,
+                keep=open_ is not None,
                 status=Status.WAITING,
                 reason=None,
                 detail=unapproved.why,
                 workload=case.key,
-                wake_at=self.world.clock(),  # if we come to an end before people were told, the next one tells them
-                state={**case.run.state, **told},
+                wake_at=now,  # if we come to an end before people were told, the next one tells them
+                state={**case.run.state, **told, "asked_since": since or now.isoformat()},
             )
             return waiting, open_
 
         case.run, approval = await self.world.ledger.write(write)
+        if approval is None:
+            return
         if case.run.state.get("told") != approval.id:
             await self._tell_people(case, approval, unapproved.why)
-        await self.world.ledger.write(lambda connection: self._rest(connection, case.run, approval))
+        await self.world.ledger.write(lambda connection: self._rest(connection, case, approval))
 
-    def _open(self, connection: sa.Connection, case: Case, unapproved: Unapproved) -> Approval:
-        """The open request, if it is about the same; else a new one."""
+    def _open(self, connection: sa.Connection, case: Case, unapproved: Unapproved, *, since: str) -> Approval | None:
+        """The open request, if it is about the same; else a new one, or none where somebody has just answered it."""
         asked, latest = unapproved.question, approvals.latest(connection, case.run.id)
+        if answered_meanwhile(latest, asked, case):
+            return None
         if latest and latest.decision is None and latest.digest == asked.digest:
             return latest
         now, rule = self.world.clock(), case.playbook.approval or ApprovalRule()
         approvals.close(connection, case.run.id, Answer.WITHDRAWN, at=now)
-        until = now + rule.timeout
+        # a question that changes again and again still comes to its end
+        until = min(now + rule.timeout, datetime.fromisoformat(since) + 2 * rule.timeout)
         row = {**asked.shown, "why": unapproved.why, "until": until.isoformat(), "approvers": rule.approvers}
         self.world.tell(connection, case.run, Kind.APPROVAL_ASKED, {**row, "digest": asked.digest})
         return approvals.ask(
@@ -74,11 +82,12 @@ class Asking:
             expires_at=until,
         )
 
-    def _rest(self, connection: sa.Connection, run: Run, approval: Approval) -> None:
-        """Let the run lie until its time is over, or go on at once where somebody was quick."""
+    def _rest(self, connection: sa.Connection, case: Case, approval: Approval) -> None:
+        """Let the run lie until its time is over, or go on at once where something came between."""
         now, known = self.world.clock(), approvals.get(connection, approval.id)
-        wake_at = approval.expires_at if known and known.decision is None else now
-        runs.change(connection, run, at=now, wake_at=wake_at, state={**run.state, "told": approval.id})
+        as_it_was = episodes.is_open(connection, case.episode.id) == (case.playbook.on == "firing")
+        wake_at = approval.expires_at if known and known.decision is None and as_it_was else now
+        runs.change(connection, case.run, at=now, wake_at=wake_at, state={**case.run.state, "told": approval.id})
 
     async def _tell_people(self, case: Case, approval: Approval, why: str) -> None:
         """Through the receivers that are called like the teams; whoever cannot be told does not keep the run."""

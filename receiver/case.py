@@ -73,6 +73,7 @@ class Case:
     workload: Workload | None = None
     platform: Platform | None = None
     approval: Approval | None = None  #: what a person agreed to, where somebody had to
+    scaled: bool = False  #: by this run
     asks: str = ""  #: why a person would have to agree, in observe mode
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from receiver import metrics
+from receiver import breaker, metrics
 from receiver.approval import Answer
 from receiver.approvals import Unapproved
 from receiver.asking import Asking
@@ -24,7 +24,7 @@ from receiver.guards.guard import LedgerGuard, ask
 from receiver.guards.limits import actions
 from receiver.plan import Planned, plan
 from receiver.run import PASSING, Outcome, Phase, Reason, Refusal, Run, Status
-from receiver.store import approvals, limits, runs
+from receiver.store import approvals, limits, pause, runs
 
 log = structlog.get_logger(__name__)
 
@@ -139,6 +139,7 @@ class Judgement:
                 "phase": Phase.STEPS,
                 "planned": len(decision.plan),
                 "actions": actions([planned.step for planned in decision.plan]),
+                "agreed_uid": case.workload.uid if case.approval and case.workload else None,
             },
         )
         if case.approval:
@@ -153,6 +154,7 @@ class Judgement:
         told = {"target": case.target(), "steps": shown, "guards": decision.passed, "numbers": case.numbers}
 
         def write(connection: sa.Connection) -> None:
+            approvals.close(connection, case.run.id, Answer.WITHDRAWN, at=now)
             self.world.tell(connection, case.run, Kind.OBSERVED, told)
             runs.change(
                 connection,
@@ -212,13 +214,13 @@ class Judgement:
         row = {"reason": no.reason, "detail": no.detail, **told}
         if again:
             row["retry_at"] = again.isoformat()
-        if run.status is Status.WAITING:
-            answer = Answer.EXPIRED if no.reason is Reason.APPROVAL_TIMEOUT else Answer.WITHDRAWN
-            approvals.close(connection, run.id, answer, at=now)
+        approvals.close(connection, run.id, Answer.EXPIRED, at=now, expired=True)
+        # a yes was for the alert as it was
+        over = no.reason in (Reason.RESOLVED, Reason.STALE)
+        approvals.close(connection, run.id, Answer.WITHDRAWN, at=now, also_approved=over)
         if not _repeated(run, no):
             self.world.tell(connection, run, Kind.SKIPPED, row)
-        # Who had the lock has woken those that waited for it; we were not among them yet.
-        let_go = no.reason is Reason.LOCKED and workload and not limits.holder(connection, workload, besides=run.id)
+        let_go = self._has_passed(connection, run, no, workload)
         return runs.change(
             connection,
             run,
@@ -231,6 +233,18 @@ class Judgement:
             wake_at=now if gives_up or let_go else again,
             state={**run.state, **told},
         )
+
+    def _has_passed(self, connection: sa.Connection, run: Run, no: Refusal, workload: str | None) -> bool:
+        """Whoever ended what we wait for has woken those that waited; we were not among them yet."""
+        match no.reason:
+            case Reason.LOCKED:
+                return bool(workload) and not limits.holder(connection, workload or "", besides=run.id)
+            case Reason.PAUSED:
+                return pause.current(connection) is None
+            case Reason.BREAKER_OPEN:
+                rule = self.world.limits.breaker
+                return breaker.open_until(connection, rule, now=self.world.clock()) is None
+        return False
 
 
 def _repeated(run: Run, no: Refusal) -> bool:

@@ -23,7 +23,7 @@ from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.plan import Planned
 from receiver.run import Run, StepStatus
-from receiver.store import runs
+from receiver.store import pause, runs
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +86,7 @@ class Execution:
         platform = case.workload.selector.platform if case.workload and ACTIONS[verb].changes_target else ""
         metrics.ACTIONS.labels(action=verb, platform=platform, result=status).inc()
         metrics.ACTION_SECONDS.labels(action=verb).observe((world.clock() - began).total_seconds())
+        case.scaled = case.scaled or verb == "scale"
         data = {
             "phase": planned.phase,
             "position": planned.position,
@@ -142,6 +143,8 @@ class Execution:
             async with asyncio.timeout(within + SETTLE):
                 async for attempt in stamina.retry_context(on=again, attempts=4, timeout=within, wait_initial=0.2):
                     with attempt:
+                        if attempt.num > 1 and (now := await self.world.ledger.read(pause.current)):
+                            raise Permanent(f"{now}, before it was tried again")
                         return StepStatus.DONE, dict(await action(planned.arguments, scene)), ""
         except (Temporary, Permanent) as error:
             return StepStatus.FAILED, {}, str(error)

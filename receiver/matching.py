@@ -14,12 +14,13 @@ import sqlalchemy as sa
 import structlog
 
 from receiver import metrics
+from receiver.approval import Answer
 from receiver.audit import Kind
 from receiver.identity import Change, Windows, judge
 from receiver.matchers import all_match
 from receiver.playbook import Playbook
 from receiver.run import PASSING, Closing, Episode, Outcome, Reason, Run, Status
-from receiver.store import deliveries, episodes, runs
+from receiver.store import approvals, deliveries, episodes, runs
 from receiver.store.deliveries import StoredAlert
 from receiver.store.log import Log
 from receiver.store.savepoint import savepoint
@@ -190,6 +191,9 @@ class Matching:
         hurry = [run.id for run in newest.values() if run.status in (*WAITING, Status.VERIFYING)]
         runs.wake(connection, hurry, at=now)
         runs.rest(connection, [run.id for run in newest.values() if run.status is Status.SKIPPED])
+        for run in newest.values():
+            if run.status is Status.SKIPPED and "asked_since" in run.state:  # a yes was for the alert as it was
+                approvals.close(connection, run.id, Answer.WITHDRAWN, at=now, also_approved=True)
         self._answer(connection, closed, now, on="resolved", newest=newest)
         return closed
 
@@ -210,10 +214,11 @@ class Matching:
             self._tell(connection, Kind.NO_MATCH, episode, now)
         known = {} if fresh else newest if newest is not None else runs.newest(connection, episode.id)
         for playbook in fitting:
-            if playbook.on != on:
-                continue
             run = known.get(playbook.name)
-            if run is None:
+            if playbook.on != on:
+                if run and run.status is Status.WAITING:  # what people are asked about is no more
+                    runs.wake(connection, [run.id], at=now)
+            elif run is None:
                 self._begin(connection, episode, playbook, 1, now)
             elif run.status is Status.SKIPPED and (run.reason in PASSING or run.reason is OVERTAKEN[on]):
                 runs.wake(connection, [run.id], at=now)

@@ -67,8 +67,9 @@ class Standstill:
         def write(connection: sa.Connection) -> bool:
             now = self._clock()
             before = self.standing(connection)
-            # what is forgiven includes what a clock that was ahead wrote down
-            at = max([now, *limits.unhelpful(connection, since=now)])
+            # what is forgiven includes what a clock that was a little ahead wrote down
+            ahead = [at for at in limits.unhelpful(connection, since=now) if at <= now + self._rule.within]
+            at = now if on else max([now, *ahead])
             changed = pause.turn(connection, on=on, by=by, at=at, why=why) or (not on and before.breaker_open_until)
             if changed:
                 kind = Kind.PAUSED if on else Kind.RESUMED

@@ -2,19 +2,24 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from receiver.approval import Answer, Approval
-from receiver.approvals import NotAsked, Unanswerable, Unknown
+from receiver.approvals import NotAsked, Unanswerable, Unapproved, Unknown
+from receiver.asking import Asking
+from receiver.case import Case
+from receiver.errors import Permanent
 from receiver.run import Outcome, Reason, Status
 from receiver.settings.receivers import Receiver
-from receiver.store import approvals
+from receiver.store import approvals, runs
+from receiver.workload import Workload
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.receiver import alert
-from tests.workbench import START, Bench, workload
+from tests.workbench import START, Bench, Quiet, workload
 
 ASKS = """
 - name: restart
@@ -38,6 +43,12 @@ def bench(tmp_path: Path, recorder: HttpRecorder) -> Iterator[Bench]:
         yield bench
 
 
+@pytest.fixture
+def quiet() -> Iterator[Quiet]:
+    with Quiet() as quiet:
+        yield quiet
+
+
 def asked(bench: Bench) -> Approval:
     """The newest question."""
     run_id = bench.run().id
@@ -47,7 +58,7 @@ def asked(bench: Bench) -> Approval:
 
 
 def answer(
-    bench: Bench, said: Answer = Answer.APPROVED, *, by: str = "anna", comment: str = "", digest: str = ""
+    bench: Bench, said: Answer = Answer.APPROVED, *, by: str = "anna", comment: str = "", digest: str | None = None
 ) -> None:
     bench.do(bench.approvals.answer(bench.run().id, said, by=by, comment=comment, digest=digest))
     bench.work()
@@ -302,7 +313,7 @@ def test_what_was_agreed_to_long_ago_is_asked_again(bench: Bench) -> None:
     bench.do(bench.standstill.resume("anna", ""))
     bench.work()
     assert (bench.run().status, bench.calls) == (Status.WAITING, [])
-    assert bench.run().detail == "the playbook always asks; what was agreed to is too old"
+    assert bench.run().detail == "the playbook always asks; what anna agreed to is too old"
 
 
 def test_an_answer_that_comes_while_people_are_told_is_heard_at_once(bench: Bench, recorder: HttpRecorder) -> None:
@@ -336,8 +347,6 @@ def test_a_second_attempt_is_a_second_question(bench: Bench) -> None:
 
 
 def test_on_failure_may_change_what_was_shown_and_agreed_to(bench: Bench) -> None:
-    from receiver.errors import Permanent
-
     bench.write_playbooks(ASKS.replace("max_attempts: {count: 9}", "max_attempts: {count: 1}"))
     bench.platform.workloads["orders"] = workload("orders", replicas=1, ready=1)
     bench.platform.failing = Permanent("broken")
@@ -408,3 +417,144 @@ def test_a_link_is_about_one_request_and_no_letter_of_it_can_be_changed(bench: B
         altered = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
         with pytest.raises(Unknown):
             bench.do(bench.approvals.signed(altered))
+
+
+# ── what comes between, and is easily missed ──
+
+
+def test_what_ended_in_a_silence_while_people_were_asked(tmp_path: Path, quiet: Quiet) -> None:
+    with Bench(tmp_path, ASKS, alertmanager=quiet.url) as bench:
+        bench.fire()
+        bench.now += timedelta(minutes=5)
+        answer(bench)  # silenced and over and no more silenced since; Alertmanager lists nothing
+        assert bench.calls == []
+
+
+def test_a_playbook_that_becomes_observe_closes_its_question(bench: Bench) -> None:
+    bench.fire()
+    bench.write_playbooks(ASKS.replace("mode: enforce", "mode: observe"))
+    bench.wait(minutes=11)
+    assert bench.run().status is Status.DONE
+    assert pending(bench) == 0
+
+
+def test_an_alert_that_ends_while_people_are_told_withdraws_the_question(bench: Bench, recorder: HttpRecorder) -> None:
+    recorder.stall()
+    bench.store(alert("Slow", service="orders", started=START))
+
+    async def end_quickly() -> None:
+        await bench.worker._turn()
+        await asyncio.to_thread(recorder.wait_for, 1)
+
+    bench.do(end_quickly())
+    bench.now += timedelta(seconds=5)
+    bench.store(alert("Slow", service="orders", started=START, ended=bench.now))
+
+    async def close() -> None:
+        await bench.worker._turn()
+        recorder.release()
+
+    bench.do(close())
+    bench.work()
+    assert (bench.run().reason, pending(bench)) == (Reason.RESOLVED, 0)
+
+
+def test_a_refire_while_a_resolved_playbook_asks(bench: Bench) -> None:
+    bench.write_playbooks(ASKS.replace("  target:", "  on: resolved\n  target:"))
+    bench.fire()
+    bench.now += timedelta(minutes=1)
+    bench.resolve()
+    assert bench.run().status is Status.WAITING
+    bench.now += timedelta(minutes=1)
+    bench.fire()
+    assert pending(bench) == 0
+
+
+def test_a_no_is_a_no_although_the_container_was_replaced_meanwhile(bench: Bench) -> None:
+    bench.fire()
+    bench.platform.workloads["orders"] = another("orders")
+    answer(bench, Answer.REJECTED)
+    assert bench.run().reason is Reason.APPROVAL_REJECTED
+
+
+def test_a_question_that_changes_escalates_in_time(bench: Bench) -> None:
+    bench.fire()
+    for number in range(6):
+        bench.platform.workloads["orders"] = another("orders", number)
+        bench.wait(minutes=10)
+    assert bench.run().reason is Reason.APPROVAL_TIMEOUT, bench.run().detail
+
+
+def test_a_further_step_acts_on_the_container_that_was_shown(bench: Bench) -> None:
+    bench.write_playbooks(ASKS.replace("  - restart: {}\n", "  - restart: {}\n  - scale: {by: 1}\n"))
+    bench.platform.workloads["orders"] = workload("orders", replicas=1, ready=1)
+    bench.fire()
+
+    async def replaced() -> None:
+        bench.platform.workloads["orders"] = another("orders")
+
+    bench.platform.meanwhile = replaced
+    answer(bench)
+    assert bench.calls == [("restart", "orders")]
+
+
+def test_on_failure_acts_on_the_container_that_was_shown(bench: Bench) -> None:
+    bench.write_playbooks(ASKS.replace("max_attempts: {count: 9}", "max_attempts: {count: 1}"))
+    bench.platform.workloads["orders"] = workload("orders", replicas=1, ready=1)
+    bench.fire()
+
+    async def replaced() -> None:
+        bench.platform.workloads["orders"] = another("orders")
+
+    bench.platform.meanwhile, bench.platform.failing = replaced, Permanent("broken")
+    answer(bench)
+    assert bench.calls == [("restart", "orders")]
+
+
+def test_an_old_yes_is_not_for_an_alert_that_fires_again(bench: Bench) -> None:
+    bench.fire()
+    bench.do(bench.standstill.pause("anna", ""))
+    answer(bench)
+    bench.now += timedelta(minutes=1)
+    bench.resolve()
+    bench.do(bench.standstill.resume("anna", ""))
+    bench.work()
+    bench.now += timedelta(minutes=1)
+    bench.fire()
+    assert (bench.calls, bench.run().status) == ([], Status.WAITING)
+
+
+def test_a_no_that_comes_while_the_run_is_looked_at_again_counts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.fire()
+    run_id = bench.run().id
+    bench.write(lambda c: runs.wake(c, [run_id], at=bench.now))
+    ask = Asking.ask
+
+    async def answered_first(self: Asking, case: Case, unapproved: Unapproved, *, passed: list[str]) -> None:
+        monkeypatch.setattr(Asking, "ask", ask)
+        await bench.approvals.answer(run_id, Answer.REJECTED, by="anna")
+        await ask(self, case, unapproved, passed=passed)
+
+    monkeypatch.setattr(Asking, "ask", answered_first)
+    bench.work()
+    assert bench.run().reason is Reason.APPROVAL_REJECTED
+
+
+def test_expiry_while_alertmanager_is_away_is_a_timeout(tmp_path: Path, quiet: Quiet) -> None:
+    with Bench(tmp_path, ASKS, alertmanager=quiet.url) as bench:
+        bench.fire()
+        quiet.alerts = [dict(bench.episodes()[0].labels)]
+        bench.now += timedelta(minutes=10)
+        with bench.away():
+            bench.work()
+        bench.wait(minutes=2)
+        assert bench.run().reason is Reason.APPROVAL_TIMEOUT
+
+
+def pending(bench: Bench) -> int:
+    return bench.read(approvals.count_pending)
+
+
+def another(name: str, number: int = 0) -> Workload:
+    """A workload of the same name that is not the same."""
+    return replace(workload(name, replicas=1, ready=1), uid=f"another-{name}-{number}")

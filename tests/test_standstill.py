@@ -1,22 +1,19 @@
 """What holds a run still: the pause switch, the breaker, the playbook's calendar, a silence."""
 
-import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from receiver import metrics
-from receiver.errors import Permanent
+from receiver.decision import Decision, Judgement
+from receiver.errors import Permanent, Temporary
 from receiver.run import Outcome, Reason, Status
 from receiver.settings.limits import Breaker, Limits
 from tests.bed.http_recorder import HttpRecorder
-from tests.bed.loopback import Loopback
 from tests.bed.processes import free_port
-from tests.workbench import RESTART, START, Bench, workload
+from tests.workbench import RESTART, START, Bench, Quiet, workload
 
 RULE = Breaker(failures=2, within=timedelta(minutes=30), storm_cooldown=timedelta(minutes=10))
 
@@ -96,13 +93,11 @@ def test_what_ended_while_paused_is_not_acted_on(bench: Bench) -> None:
 
 def test_a_pause_stops_a_run_before_its_next_step(tmp_path: Path, bench: Bench, recorder: HttpRecorder) -> None:
     bench.write_playbooks(STEPS.format(url=recorder.url))
-    restart = bench.platform.restart
 
-    async def restart_while_somebody_pauses(*args: object, **kwargs: object) -> object:
+    async def somebody_pauses() -> None:
         await bench.standstill.pause("anna", "")
-        return await restart(*args, **kwargs)  # type: ignore[arg-type]
 
-    bench.platform.restart = restart_while_somebody_pauses  # type: ignore[assignment]
+    bench.platform.meanwhile = somebody_pauses
     bench.fire()
     run = bench.run()
     assert (run.outcome, run.detail.partition(" since")[0]) == (Outcome.FAILED, "http: paused by anna")
@@ -189,29 +184,6 @@ def test_a_playbook_that_is_mute_waits_for_the_end_of_it(bench: Bench) -> None:
 # ── silences ──
 
 
-class Quiet(Loopback):
-    """An Alertmanager that knows one silence, and some alerts."""
-
-    def __init__(self) -> None:
-        self.silenced_until: datetime | None = None
-        self.alerts: list[dict[str, str]] = []
-        super().__init__()
-
-    def respond(self, request: BaseHTTPRequestHandler) -> None:
-        found: list[dict[str, Any]] = [{"labels": labels} for labels in self.alerts]
-        if request.path.startswith("/api/v2/silences"):
-            found = []
-            if self.silenced_until:
-                matchers = [{"name": "service", "value": "orders", "isRegex": False, "isEqual": True}]
-                about = {"id": "1", "createdBy": "anna", "comment": "known", "status": {"state": "active"}}
-                found = [{**about, "endsAt": self.silenced_until.isoformat(), "matchers": matchers}]
-        body = json.dumps(found).encode()
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
-
-
 @pytest.fixture
 def quiet() -> Iterator[Quiet]:
     with Quiet() as quiet:
@@ -250,3 +222,113 @@ def test_without_an_answer_about_silences_nothing_is_done(tmp_path: Path) -> Non
         bench.fire()
         assert (bench.run().reason, bench.calls) == (Reason.GUARD_ERROR, [])
         assert bench.run().detail.startswith("silence: Alertmanager at")
+
+
+# ── what comes between ──
+
+
+def test_what_ended_while_silenced_is_left_alone_after_alertmanager_was_away(tmp_path: Path, quiet: Quiet) -> None:
+    with Bench(tmp_path, alertmanager=quiet.url) as bench:
+        quiet.silenced_until = START + timedelta(hours=1)
+        bench.fire()
+        quiet.silenced_until = None  # and the alert is over: it lists none
+        bench.now = START + timedelta(hours=1)
+        with bench.away():
+            bench.work()
+        assert bench.run().reason is Reason.GUARD_ERROR
+        bench.wait(minutes=1)
+        assert (bench.run().reason, bench.calls) == (Reason.RESOLVED, [])
+
+
+def test_what_ended_while_silenced_is_left_alone_after_a_pause(tmp_path: Path, quiet: Quiet) -> None:
+    with Bench(tmp_path, alertmanager=quiet.url) as bench:
+        quiet.silenced_until = START + timedelta(hours=1)
+        bench.fire()
+        bench.do(bench.standstill.pause("anna", ""))
+        quiet.silenced_until = None
+        bench.now = START + timedelta(hours=1)
+        bench.work()
+        assert bench.run().reason is Reason.PAUSED
+        bench.do(bench.standstill.resume("anna", ""))
+        bench.work()
+        assert (bench.run().reason, bench.calls) == (Reason.RESOLVED, [])
+
+
+def test_what_ended_in_a_silence_while_it_waited_for_something_else(tmp_path: Path, quiet: Quiet) -> None:
+    """It waits for its hours; is silenced meanwhile, ends, and the silence ends before the hours begin."""
+    with Bench(tmp_path, alertmanager=quiet.url) as bench:
+        bench.write_playbooks(RESTART + "  active_time_intervals: [daytime]\n" + DAYTIME)
+        bench.now = START.replace(hour=19)
+        bench.fire()
+        bench.wait(hours=13)  # no `resolved` came: it was silenced when it ended; and Alertmanager lists nothing
+        assert bench.calls == []
+
+
+def test_resuming_after_a_clock_that_was_ahead_does_not_switch_the_breaker_off(bench: Bench) -> None:
+    bench.write_playbooks(RESTART)
+    bench.now = START + timedelta(days=30)
+    fail(bench, "orders")
+    bench.now = START
+    bench.do(bench.standstill.resume("anna", ""))
+    bench.now += timedelta(hours=1)
+    fail(bench, "users", "payments")
+    assert bench.read(bench.standstill.standing).breaker_open_until is not None
+
+
+def test_a_pause_does_not_open_a_breaker_that_was_forgiven(bench: Bench) -> None:
+    bench.write_playbooks(RESTART)
+    fail(bench, "orders", "users")
+    bench.now += timedelta(minutes=1)
+    bench.do(bench.standstill.resume("anna", ""))
+    assert metrics.BREAKER_OPEN._value.get() == 0
+    bench.do(bench.standstill.pause("anna", ""))
+    bench.do(bench.standstill.look())
+    assert metrics.BREAKER_OPEN._value.get() == 0
+    assert "breaker_opened" not in bench.kinds()
+
+
+def test_a_restart_that_takes_long_does_not_lose_what_a_pause_holds(bench: Bench) -> None:
+    bench.write_playbooks(RESTART)
+    bench.do(bench.standstill.pause("anna", ""))
+    bench.fire()
+    bench.now += timedelta(minutes=30)  # the process was stopped
+    bench.work()
+    assert bench.run().reason is Reason.PAUSED
+    bench.do(bench.standstill.resume("anna", ""))
+    bench.work()
+    assert bench.calls == [("restart", "orders")]
+
+
+def test_resuming_while_a_run_is_being_refused_does_not_leave_it_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write_playbooks(RESTART)
+    fail(bench, "users", "payments")
+    judgement = type(bench.worker.pipeline.judgement)
+    allow = judgement._allow
+
+    async def resumed_in_between(self: Judgement, decision: Decision) -> None:
+        monkeypatch.setattr(judgement, "_allow", allow)
+        try:
+            await allow(self, decision)
+        finally:
+            await bench.standstill.resume("anna", "")
+
+    bench.now += timedelta(seconds=1)
+    monkeypatch.setattr(judgement, "_allow", resumed_in_between)
+    bench.fire(service="orders")
+    bench.wait(seconds=30)
+    assert ("restart", "orders") in bench.calls, (bench.run().reason, bench.run().wake_at)
+
+
+def test_a_paused_retry_sends_nothing_more(bench: Bench) -> None:
+    bench.write_playbooks(RESTART)
+
+    async def paused_and_away() -> None:
+        await bench.standstill.pause("anna", "")
+        raise Temporary("nothing was sent")
+
+    bench.platform.meanwhile = paused_and_away
+    bench.fire()
+    assert len(bench.calls) == 1
+    assert "before it was tried again" in bench.run().detail

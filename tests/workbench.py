@@ -7,8 +7,8 @@ as told over HTTP. `bench.deliver(…)` is a webhook, and returns when there is 
 import asyncio
 import json
 import tempfile
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http.server import BaseHTTPRequestHandler
@@ -40,7 +40,7 @@ from receiver.store import Ledger, deliveries, episodes, log, runs
 from receiver.worker import Worker
 from receiver.workload import Selector, Workload
 from tests.bed.loopback import Loopback
-from tests.bed.processes import PATIENCE
+from tests.bed.processes import PATIENCE, free_port
 from tests.bed.receiver import alert, message
 
 T = TypeVar("T")
@@ -68,6 +68,9 @@ class Platform:
         self.failing: Exception | None = None  #: what a call that changes something raises
         self.silent: Exception | None = None  #: what looking something up raises
         self.gate: asyncio.Event | None = None  #: what a call waits for before it answers
+        self.meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = (
+            None  #: what happens while a call is on its way
+        )
 
     async def resolve(self, selector: Selector) -> Workload:
         if self.silent:
@@ -87,6 +90,8 @@ class Platform:
         self.calls.append((what, workload.name))
         if self.gate:
             await self.gate.wait()
+        if self.meanwhile:
+            await self.meanwhile()
         if self.failing:
             raise self.failing
         return {"before": workload.ready}
@@ -118,6 +123,29 @@ class Answers(Loopback):
             data = {"resultType": "vector", "result": result}
         body = json.dumps({"status": "success" if self.status == 200 else "error", "data": data}).encode()
         request.send_response(self.status)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+
+class Quiet(Loopback):
+    """An Alertmanager that knows one silence, and some alerts."""
+
+    def __init__(self) -> None:
+        self.silenced_until: datetime | None = None
+        self.alerts: list[dict[str, str]] = []
+        super().__init__()
+
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
+        found: list[dict[str, Any]] = [{"labels": labels} for labels in self.alerts]
+        if request.path.startswith("/api/v2/silences"):
+            found = []
+            if self.silenced_until:
+                matchers = [{"name": "service", "value": "orders", "isRegex": False, "isEqual": True}]
+                about = {"id": "1", "createdBy": "anna", "comment": "known", "status": {"state": "active"}}
+                found = [{**about, "endsAt": self.silenced_until.isoformat(), "matchers": matchers}]
+        body = json.dumps(found).encode()
+        request.send_response(200)
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
         request.wfile.write(body)
@@ -281,6 +309,11 @@ class Bench:
         """One turn, without waiting for what it has begun."""
         self.do(self._begin(worker or self.worker))
 
+    def away(self) -> AbstractContextManager[None]:
+        """Alertmanager does not answer."""
+        assert self.alertmanager
+        return _elsewhere(self.alertmanager)
+
     def kill(self) -> None:
         """The first process is gone, whatever it was doing."""
         self.do(self._kill())
@@ -302,6 +335,13 @@ class Bench:
         while not await worker._turn() or worker._busy or worker._asking:
             if tasks := [*worker._busy.values(), *worker._asking.values()]:
                 await asyncio.wait(tasks)
+
+
+@contextmanager
+def _elsewhere(alertmanager: Alertmanager) -> Iterator[None]:
+    real, alertmanager.url = alertmanager.url, f"http://127.0.0.1:{free_port()}"
+    yield
+    alertmanager.url = real
 
 
 @cache

@@ -40,8 +40,8 @@ class Age:
     name = "age"
 
     async def check(self, case: Case, world: World) -> None:  # noqa: ARG002
-        if case.run.status is Status.WAITING:
-            return  # what was asked has a time of its own
+        if case.run.status is not Status.MATCHED:
+            return  # it was looked at in time, and waits for what a guard asked for, or for people
         late = case.now - (case.run.wake_at or case.run.created_at)
         if late > case.playbook.max_age:
             raise case.refuse(

@@ -32,9 +32,10 @@ class NotSilenced:
         if silence := await world.alertmanager.silence(labels):
             # one that is ended early is told by the next delivery, which Alertmanager then sends
             raise Refusal(Reason.SILENCED, str(silence), retry_at=max(silence.ends_at, case.now + LATER))
-        # Alertmanager sends no `resolved` of a silenced alert: we know of it may be long over
-        if case.run.reason is Reason.SILENCED and not await world.alertmanager.lists(labels):
-            raise case.refuse(Reason.RESOLVED, "it was over before the silence was: Alertmanager lists it no more")
+        # Alertmanager sends no `resolved` of a silenced alert: what we last heard may be long over
+        long_ago = case.now - case.episode.last_seen_at > LATER
+        if case.playbook.on == "firing" and long_ago and not await world.alertmanager.lists(labels):
+            raise case.refuse(Reason.RESOLVED, "it is over, and its end was silenced: Alertmanager lists it no more")
 
 
 class Agreed(LedgerGuard):

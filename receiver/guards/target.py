@@ -46,6 +46,11 @@ async def look_again(case: Case, world: World) -> None:
     await ask("target", TargetResolves().check(case, world), case)
     if case.run.workload and case.key != case.run.workload:
         raise case.refuse(Reason.AMBIGUOUS_TARGET, f"the target was {case.run.workload}, and is {case.key} now")
+    agreed = case.run.state.get("agreed_uid")
+    # a group of containers that the run itself has scaled is another group
+    scaled = case.scaled or any(step.verb == "scale" for step in case.run.steps)
+    if agreed and case.workload and case.workload.uid != agreed and not scaled:
+        raise case.refuse(Reason.AMBIGUOUS_TARGET, f"{case.key} is another one than people agreed to")
 
 
 class MinHealthy:

@@ -44,7 +44,7 @@ def latest(connection: sa.Connection, run_id: int) -> Approval | None:
 
 def pending(connection: sa.Connection, *, limit: int) -> list[Approval]:
     """Requests that nobody has answered yet, the oldest first."""
-    query = sa.select(approvals).where(approvals.c.decision.is_(None)).order_by(approvals.c.id).limit(limit)
+    query = sa.select(approvals).where(approvals.c.decision.is_(None)).order_by(approvals.c.run_id).limit(limit)
     return [_approval(row) for row in connection.execute(query)]
 
 
@@ -62,10 +62,26 @@ def decide(
     return connection.execute(approvals.update().where(open_).values(values)).rowcount == 1
 
 
-def close(connection: sa.Connection, run_id: int, answer: Answer, *, at: datetime) -> None:
-    """End a run's open request without a person's answer."""
-    open_ = (approvals.c.run_id == run_id) & approvals.c.decision.is_(None)
-    connection.execute(approvals.update().where(open_).values(decision=answer, decided_at=at))
+def close(
+    connection: sa.Connection,
+    run_id: int,
+    answer: Answer,
+    *,
+    at: datetime,
+    expired: bool = False,
+    also_approved: bool = False,
+) -> None:
+    """End a run's open request without a person's answer.
+
+    Only one that is `expired`, or with it a yes that no run has acted on.
+    """
+    open_: sa.ColumnElement[bool] = approvals.c.decision.is_(None)
+    if expired:
+        open_ &= approvals.c.expires_at <= at
+    if also_approved:
+        open_ |= (approvals.c.decision == Answer.APPROVED) & approvals.c.used_at.is_(None)
+    ours = (approvals.c.run_id == run_id) & open_
+    connection.execute(approvals.update().where(ours).values(decision=answer, decided_at=at))
 
 
 def use(connection: sa.Connection, approval: Approval, *, at: datetime) -> None:

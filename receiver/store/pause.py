@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from receiver.store import signals
 
 SIGNAL = "paused"
+FORGIVEN = "forgiven"  #: when somebody last resumed; it stands while everything is paused again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +35,11 @@ def current(connection: sa.Connection) -> Pause | None:
 
 def resumed_at(connection: sa.Connection) -> datetime | None:
     """When somebody last had everything go on; failures before that are forgiven."""
-    signal = signals.get(connection, SIGNAL)
-    return None if signal.number else signal.at
+    return signals.get(connection, FORGIVEN).at
 
 
 def turn(connection: sa.Connection, *, on: bool, by: str, at: datetime, why: str = "") -> bool:
     """Turn the switch; whether it stood otherwise before. Resuming forgives failures, whichever way it stood."""
-    if on:
-        return signals.change(connection, SIGNAL, 1, actor=by, at=at, note=why)
-    was_on = signals.get(connection, SIGNAL).number == 1
-    signals.put(connection, SIGNAL, 0, actor=by, at=at, note=why)
-    return was_on
+    if not on:
+        signals.put(connection, FORGIVEN, 1, actor=by, at=at)
+    return signals.change(connection, SIGNAL, int(on), actor=by, at=at, note=why)

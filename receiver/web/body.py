@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 LARGEST = 16 * 1024  #: bytes
+LONGEST = 1000  #: characters of one text: it stands in the audit log, and in the reason of each run that it holds
 WITHIN = 5.0  #: seconds to arrive
 CLOSE = {"Connection": "close"}
 
@@ -32,7 +33,10 @@ async def read(request: Request) -> bytes:
 
 async def form(request: Request) -> dict[str, str]:
     """The fields of a form."""
-    return dict(parse_qsl((await read(request)).decode("utf-8", "replace")))
+    fields = dict(parse_qsl((await read(request)).decode("utf-8", "replace")))
+    for name, text in fields.items():
+        _insist(name, text)
+    return fields
 
 
 async def texts(request: Request, *known: str) -> dict[str, str]:
@@ -49,6 +53,12 @@ async def texts(request: Request, *known: str) -> dict[str, str]:
     for name, value in found.items():
         if name not in known:
             raise HTTPException(400, f'unknown key "{name}"; known here: {", ".join(known)}')
-        if not isinstance(value, str) or "\x00" in value:
-            raise HTTPException(400, f'"{name}" must be a text without NUL')
+        _insist(name, value)
     return {name: value.encode("utf-8", "replace").decode() for name, value in found.items()}
+
+
+def _insist(name: str, value: Any) -> None:
+    if not isinstance(value, str) or "\x00" in value:
+        raise HTTPException(400, f'"{name}" must be a text without NUL')
+    if len(value) > LONGEST:
+        raise HTTPException(400, f'"{name}" has {len(value)} characters; at most {LONGEST} are taken')

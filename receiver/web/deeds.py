@@ -69,7 +69,7 @@ class Deeds:
     async def _answer(self, request: Request, user: User, answer: Answer) -> Response:
         run_id, said = number_in_path(request), await body.texts(request, "comment", "digest")
         await self._doors.approvals.answer(
-            run_id, answer, by=user.name, comment=said.get("comment", ""), digest=said.get("digest", "")
+            run_id, answer, by=user.name, comment=said.get("comment", ""), digest=said.get("digest")
         )
         return JSONResponse({"status": answer, "run": run_id})
 

@@ -23,6 +23,7 @@ QUESTIONS: dict[str, Callable[[sa.Connection], Any]] = {
     "targets of one playbook": lambda c: limits.touched(c, since=at(0), playbook="p"),
     "actions": lambda c: limits.acted(c, since=at(0), verbs=["http"], allowed=3),
     "actions to come": lambda c: limits.coming(c, verbs=["http"], besides=1),
+    "breaker": lambda c: limits.unhelpful(c, since=at(0)),
     "due": lambda c: runs.claim_due(c, owner="a", at=at(0), lease=timedelta(seconds=1), limit=9, busy=[1]),
     "next": runs.next_wake,
     "waiting for a lock": lambda c: runs.wake_locked(c, "x", at=at(0)),

@@ -25,6 +25,8 @@ def test_a_pause_lasts_until_somebody_resumes_and_names_who_began_it(connection:
     assert pause.resumed_at(connection) is None
     assert pause.turn(connection, on=False, by="ben", at=at(2))
     assert (pause.current(connection), pause.resumed_at(connection)) == (None, at(2))
+    assert pause.turn(connection, on=True, by="ben", at=at(3))
+    assert pause.resumed_at(connection) == at(2)
 
 
 def test_resuming_what_goes_on_counts_as_resuming(connection: sa.Connection) -> None:

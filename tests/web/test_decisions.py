@@ -258,3 +258,16 @@ def test_the_overview_pauses_and_resumes(web: Web, browser: Browser) -> None:
     assert "Paused: no action starts anywhere, on any replica." in shown.text
     assert "paused by" not in browser.send("/resume", shown.text).text
     assert web.read(pause.current) is None
+
+
+@pytest.mark.parametrize("path", ["/pause", "/resume", "link"])
+def test_a_form_takes_no_nul_and_no_novel(web: Web, asked: Approval, browser: Browser, path: str) -> None:
+    for comment in ("a\x00b", "x" * 1001):
+        shown = browser.open(link(web, asked))
+        answered = browser.send(link(web, asked) if path == "link" else path, shown, decision="reject", comment=comment)
+        assert answered.status_code == 400, answered.text
+
+
+def test_an_empty_digest_is_not_no_digest(web: Web, asked: Approval) -> None:
+    web.post("/api/v1/runs/1/approve", digest="")
+    assert answer(web)[0] is None, "a script with a variable that is not set agrees to nothing"
