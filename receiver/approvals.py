@@ -87,38 +87,40 @@ def question(case: Case) -> Question:
     workload = case.workload
     steps = plan(case, case.playbook.steps, phase=Phase.STEPS)
     later = plan(case, case.playbook.on_failure, phase=Phase.ON_FAILURE)
-    shown = {
-        "target": {"key": case.key, "name": str(workload), "uid": workload.uid} if workload else None,
-        "steps": [{"verb": each.step.verb} if each.step.verb == "notify" else each.shown() for each in steps],
-        # what tells people is filled in with what came of the steps, and each delivery brings other numbers
-        "on_failure": [each.shown() if _touches(each) else {"verb": each.step.verb} for each in later],
-    }
-    about = [case.run.id, case.run.playbook, case.run.attempt, shown]
+    target = {"key": case.key, "name": str(workload), "uid": workload.uid} if workload else None
+    # what tells people is filled in with what came of the steps
+    last = [each.shown() if ACTIONS[each.step.verb].changes_target else {"verb": each.step.verb} for each in later]
+    # each delivery brings other numbers: they make no other question of what only tells people
+    bound = [{"verb": each.step.verb} if each.step.verb == "notify" else each.shown() for each in steps]
+    about = [case.run.id, case.run.playbook, case.run.attempt, target, bound, last]
+    shown = {"target": target, "steps": [each.shown() for each in steps], "on_failure": last}
     return Question(shown, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
 
 
-def _touches(planned: Planned) -> bool:
-    return ACTIONS[planned.step.verb].changes_target
+def hear(connection: sa.Connection, case: Case) -> Approval | None:
+    """What people were asked last about a run, unless that is withdrawn; Refusal after a no, or no answer in time.
+
+    Either counts whatever has changed since.
+    """
+    asked = approvals.latest(connection, case.run.id)
+    if asked is None or asked.decision is Answer.WITHDRAWN:
+        return None
+    if asked.decision is Answer.REJECTED:
+        raise case.refuse(Reason.APPROVAL_REJECTED, f"rejected {_by(asked.decided_by, asked.comment)}")
+    if asked.decision is Answer.EXPIRED or (asked.decision is None and case.now >= asked.expires_at):
+        waited = format_duration(asked.expires_at - asked.asked_at)
+        raise case.refuse(Reason.APPROVAL_TIMEOUT, f"nobody decided within {waited}")
+    return asked
 
 
 def agreed(connection: sa.Connection, case: Case) -> Approval | None:
     """The approval that a run may act on, None where it needs none; Unapproved or a Refusal otherwise."""
-    latest = approvals.latest(connection, case.run.id)
-    standing = latest if latest and latest.decision is not Answer.WITHDRAWN else None
-    why = why_ask(connection, case)
+    standing, why = hear(connection, case), why_ask(connection, case)
     if not why and standing is None:
         return None
     # who was asked is waited for, also when nobody would be asked by now: silence never lets it run
     why, asked = why or "people were asked", question(case)
-    if standing is None:
-        raise Unapproved(why, asked)
-    # a no, and silence, count whatever has changed since
-    if standing.decision is Answer.REJECTED:
-        raise case.refuse(Reason.APPROVAL_REJECTED, f"rejected {_by(standing.decided_by, standing.comment)}")
-    if standing.decision is Answer.EXPIRED or (standing.decision is None and case.now >= standing.expires_at):
-        waited = format_duration(standing.expires_at - standing.asked_at)
-        raise case.refuse(Reason.APPROVAL_TIMEOUT, f"nobody decided within {waited}")
-    if standing.decision is None:
+    if standing is None or standing.decision is None:
         raise Unapproved(why, asked)
     if standing.digest != asked.digest:
         raise Unapproved(f"what it would do has changed since {standing.decided_by} agreed; asks again", asked)
@@ -204,7 +206,7 @@ class Approvals:
             now = self._clock()
             asked = approvals.get(connection, request.id) if request else approvals.latest(connection, run_id)
             if asked is None:
-                raise Unknown(f"nobody is asked about run {run_id}")
+                raise _nothing_asked(runs.get(connection, run_id), run_id)
             if not self.may_answer(by, asked):
                 raise NotAsked(f'"{by}" is in none of the teams that were asked: {", ".join(asked.approvers)}')
             if digest is not None and digest != asked.digest:
@@ -225,7 +227,7 @@ class Approvals:
         def write(connection: sa.Connection) -> None:
             run, now = runs.get(connection, run_id), self._clock()
             if run is None:
-                raise Unknown(f"there is no run {run_id}")
+                raise Unknown(_NO_RUN.format(run_id))
             if not runs.cancel(connection, run, among=CANCELLABLE, at=now, detail=_by(by, comment)):
                 stands = run.status.replace("_", " ")
                 raise Unanswerable(f"run {run_id} is {stands}; only what has not begun can be cancelled")
@@ -240,6 +242,15 @@ class Approvals:
         whole = {"playbook": run.playbook, **data}
         ids = {"episode_id": run.episode_id, "run_id": run.id}
         self._audit.append(connection, kind, at=self._clock(), data=whole, actor=by, **ids)
+
+
+_NO_RUN = 'there is no run {}; "amend runs list" shows them'
+
+
+def _nothing_asked(run: Run | None, run_id: int) -> Unknown:
+    if run is None:
+        return Unknown(_NO_RUN.format(run_id))
+    return Unknown(f"nobody is asked about run {run_id}, which is {run.status.replace('_', ' ')}")
 
 
 def _too_late(asked: Approval) -> str:

@@ -14,11 +14,14 @@ from receiver.approval import Answer, Approval, ApprovalRule
 from receiver.approvals import Unapproved, answered_meanwhile
 from receiver.audit import Kind
 from receiver.case import Case, World
+from receiver.conventions import SEVERITY, SUMMARY
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
 from receiver.run import Run, Status
 from receiver.store import approvals, episodes, runs
+
+LONGEST = 200  #: characters of an alert's summary that people are told
 
 log = structlog.get_logger(__name__)
 
@@ -91,14 +94,15 @@ class Asking:
 
     async def _tell_people(self, case: Case, approval: Approval, why: str) -> None:
         """Through the receivers that are called like the teams; whoever cannot be told does not keep the run."""
+        run, labels = case.run, case.episode.labels
         plan = ", ".join(step["verb"] for step in approval.shown["steps"])
-        message = (
-            f"May {case.playbook.name} do {plan} on {case.key} for {case.episode.alertname}? "
-            f"Asked until {approval.expires_at:%H:%M} UTC: {why}"
-        )
-        run = case.run
-        about = {"id": run.id, "playbook": run.playbook, "attempt": run.attempt, "target": case.key}
-        notice = Notice(message=message, link=self.world.approval_link(approval), run=about, labels=case.episode.labels)
+        alert = ", ".join(filter(None, (case.episode.alertname, labels.get(SEVERITY))))
+        said = case.episode.annotations.get(SUMMARY, "")
+        about = f"run {run.id} ({alert}{': ' if said else ''}{said[:LONGEST]})"
+        until = f"until {approval.expires_at:%H:%M:%S} UTC"
+        message = f"{about}: may {case.playbook.name} do {plan} on {case.key}? Answer {until}; {why}"
+        facts = {"id": run.id, "playbook": run.playbook, "attempt": run.attempt, "target": case.key}
+        notice = Notice(message=message, link=self.world.approval_link(approval), run=facts, labels=labels)
         for name in approval.approvers:
             if name not in self.world.receivers:
                 continue

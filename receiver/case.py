@@ -94,7 +94,14 @@ class Case:
             "annotations": Names(self.episode.annotations),
             "playbook": Names({"name": self.playbook.name, "description": self.playbook.description}),
             "run": Names(
-                {"id": self.run.id, "attempt": self.run.attempt, "outcome": self.run.outcome, "link": self.link}
+                {
+                    "id": self.run.id,
+                    "attempt": self.run.attempt,
+                    "outcome": self.run.outcome,
+                    "reason": self.run.reason or "",
+                    "detail": self.run.detail,
+                    "link": self.link,
+                }
             ),
             "target": Names(self._target()),
             **{name: self.episode.annotations.get(name, "") for name in NUMBERS},

@@ -20,8 +20,10 @@ from receiver.audit import Kind
 from receiver.case import Case, World
 from receiver.execution import Execution
 from receiver.guards import GUARDS, look_outside
+from receiver.guards.alert import EpisodeState
 from receiver.guards.guard import LedgerGuard, ask
 from receiver.guards.limits import actions
+from receiver.guards.people import Answered
 from receiver.plan import Planned, plan
 from receiver.run import PASSING, Outcome, Phase, Reason, Refusal, Run, Status
 from receiver.store import approvals, limits, pause, runs
@@ -81,6 +83,9 @@ class Judgement:
         left out where nobody else is asked, unless another guard says no: the first no is the one that counts.
         """
         case = decision.case
+        if case.run.status is Status.WAITING:  # a no needs no other server to be heard
+            await self._ask_ledger(decision, [EpisodeState(), Answered()])
+            decision.passed = []
         at_claim = case.playbook.enforced and not look_outside(case, self.world)
         of_ledger: list[LedgerGuard] = []
         for guard in GUARDS:
@@ -151,7 +156,8 @@ class Judgement:
         case, now = decision.case, self.world.clock()
         shown = [planned.shown() for planned in decision.plan]
         asked = f"would have asked people ({case.asks}), then " if case.asks else ""
-        told = {"target": case.target(), "steps": shown, "guards": decision.passed, "numbers": case.numbers}
+        told: dict[str, Any] = {"target": case.target(), "steps": shown, "guards": decision.passed, "asks": case.asks}
+        told["numbers"] = case.numbers
 
         def write(connection: sa.Connection) -> None:
             approvals.close(connection, case.run.id, Answer.WITHDRAWN, at=now)

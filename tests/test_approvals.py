@@ -80,8 +80,8 @@ def test_a_run_that_needs_an_approval_waits_and_shows_what_it_would_do(bench: Be
     }
     (told,) = recorder.requests
     assert told.json()["message"] == (
-        "May restart do restart on docker/local/container/orders for Slow? "
-        "Asked until 10:10 UTC: the playbook always asks"
+        "run 1 (Slow): may restart do restart on docker/local/container/orders? "
+        "Answer until 10:10:00 UTC; the playbook always asks"
     )
     assert told.json()["link"].startswith("http://amend.test/approvals/")
 
@@ -223,8 +223,11 @@ def test_who_is_in_none_of_the_teams_is_not_heard(bench: Bench) -> None:
 
 
 def test_nobody_can_agree_to_a_run_that_asks_nobody(bench: Bench) -> None:
-    with pytest.raises(Unknown, match="nobody is asked about run 7"):
-        bench.do(bench.approvals.answer(7, Answer.APPROVED, by="anna"))
+    bench.write_playbooks(ASKS.replace("  approval: {approvers: [team-shop], timeout: 10m}\n", ""))
+    bench.fire()
+    for run_id, said in ((1, "nobody is asked about run 1, which is done"), (7, "there is no run 7")):
+        with pytest.raises(Unknown, match=said):
+            bench.do(bench.approvals.answer(run_id, Answer.APPROVED, by="anna"))
 
 
 # ── what was shown is what is done ──
@@ -433,9 +436,10 @@ def test_what_ended_in_a_silence_while_people_were_asked(tmp_path: Path, quiet: 
 def test_a_playbook_that_becomes_observe_closes_its_question(bench: Bench) -> None:
     bench.fire()
     bench.write_playbooks(ASKS.replace("mode: enforce", "mode: observe"))
-    bench.wait(minutes=11)
-    assert bench.run().status is Status.DONE
-    assert pending(bench) == 0
+    run_id = bench.run().id
+    bench.write(lambda c: runs.wake(c, [run_id], at=bench.now))
+    bench.work()
+    assert (bench.run().outcome, bench.calls, pending(bench)) == (Outcome.OBSERVED, [], 0)
 
 
 def test_an_alert_that_ends_while_people_are_told_withdraws_the_question(bench: Bench, recorder: HttpRecorder) -> None:

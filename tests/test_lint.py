@@ -36,6 +36,8 @@ SETTINGS: dict[str, Any] = {
     "playbooks": ["playbooks.yml"],
 }
 
+LINKED: dict[str, Any] = {"server": {"external_url": "https://amend.example"}}
+
 PLAYBOOK: dict[str, Any] = {
     "name": "restart-slow",
     "mode": "enforce",
@@ -141,17 +143,30 @@ def test_approvers_that_do_not_exist(tmp_path: Path) -> None:
     asks = {**PLAYBOOK, "approval": {"approvers": ["team-shpo", "team-shop"]}}
     key = {"name": "anna", "role": "approver", "hash": "0" * 64}
     auth = {"webhook": {"insecure": True}, "api_keys": [key], "teams": {"team-shop": {"api_keys": ["anna"]}}}
-    place, message = only(found(tmp_path, asks, auth=auth), "approval/team")
+    place, message = only(found(tmp_path, asks, auth=auth, **LINKED), "approval/team")
     assert message == 'no team is called "team-shpo"; did you mean "team-shop"?'
     assert place.startswith("playbooks.yml:")
     asks["approval"] = {"approvers": ["team-shop"]}
-    assert found(tmp_path, asks, auth=auth) == []
-    assert [each[0] for each in found(tmp_path, asks)] == ["approval/team"]
+    assert found(tmp_path, asks, auth=auth, **LINKED) == []
+    assert [each[0] for each in found(tmp_path, asks, **LINKED)] == ["approval/team"]
+    only_looks = {**auth, "api_keys": [{**key, "role": "viewer"}]}
+    message = only(found(tmp_path, asks, auth=only_looks, **LINKED), "approval/team")[1]
+    assert message.startswith('nobody in "team-shop" may answer; give one of them the role approver')
+
+
+def test_people_who_are_asked_without_a_link(tmp_path: Path) -> None:
+    key = {"name": "anna", "role": "approver", "hash": "0" * 64}
+    auth = {"webhook": {"insecure": True}, "api_keys": [key], "teams": {"team-shop": {"api_keys": ["anna"]}}}
+    place, message = only(
+        found(tmp_path, {**PLAYBOOK, "approval": {"approvers": ["team-shop"]}}, auth=auth), "approval/link"
+    )
+    assert message.startswith("asks people without a link to the answer; set server.external_url")
+    assert place.startswith("playbooks.yml:")
 
 
 def test_an_approval_that_nobody_is_told_about(tmp_path: Path) -> None:
     place, message = only(found(tmp_path, {**PLAYBOOK, "approval": {}}), "approval/untold")
-    assert message.startswith("asks people, and tells nobody that it does; add a receiver called a team of approvers")
+    assert message == "asks every approver, and tells none; name a team in approvers:, and call a receiver as that team"
     assert place.startswith("playbooks.yml:")
     assert found(tmp_path, {**PLAYBOOK, "approval": {"required": "never"}}) == []
 

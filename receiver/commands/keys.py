@@ -28,7 +28,10 @@ def keys() -> None:
 )
 def new(
     *,
-    role: Annotated[str, typer.Option(help="viewer and approver read, admin also reloads.")],
+    role: Annotated[
+        str,
+        typer.Option(help="viewer reads; approver also decides about runs; admin also reloads."),
+    ],
     name: Annotated[str, typer.Option(help="Whose key it is; the audit log names it.")],
     hash_file: Annotated[Path | None, typer.Option(help="Write the key's hash there, for amend.yml to name.")] = None,
     key_file: Annotated[Path | None, typer.Option(help="Write the key there instead of printing it.")] = None,
@@ -58,7 +61,8 @@ def new(
     if output is Format.JSON:
         say_json({"name": name, "role": role, "key": key, "hash": digest})
         return
-    complain("Keep this key, nobody can show it again. What amend.yml needs:")
+    kept_in = f"The key is in {key_file}" if key_file else "Keep this key"
+    complain(f"{kept_in}; nobody can show it again. What amend.yml needs:")
     complain(f'auth:\n  api_keys:\n  - {{name: "{name}", role: {role}, {kept}}}')
     if not key_file:
         typer.echo(key)

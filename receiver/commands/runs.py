@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from receiver.commands.options import URL, Comment, Format, KeyFile, Labels, Output, Url, examples, group
-from receiver.commands.terminal import inline, moment, say, say_fields, say_json, say_table
+from receiver.commands.terminal import complain, inline, moment, say, say_fields, say_json, say_table
 
 app = group("What was done, what was decided against, and what waits for you.")
 
@@ -113,10 +113,16 @@ def approve(
         asked = receiver.get(f"runs/{run_id}")["approval"]
         if asked:
             _say_question(asked)
-        if asked and not asked["decision"] and not yes:
-            typer.confirm("Do this?", abort=True)
-        receiver.post(f"runs/{run_id}/approve", comment=comment, digest=asked["digest"] if asked else "")
-    say(f"approved run {run_id}")
+        if asked and not asked["decision"] and not (yes or _agrees()):
+            complain(
+                f'nothing was answered; run {run_id} waits until {moment(asked["expires_at"])} ("amend runs reject '
+                f'{run_id}" says no; --yes agrees without this question)'
+            )
+            raise typer.Exit(1)
+        # the digest of nothing, where nothing was asked a moment ago: it is refused, or says why
+        receiver.post(f"runs/{run_id}/approve", comment=comment, digest=asked["digest"] if asked else "nothing")
+        paused = receiver.get("status")["paused"]
+    say(f"approved run {run_id}{_but(paused)}")
 
 
 @app.command(epilog=examples('amend runs reject 7 --comment "a deployment is under way"'))
@@ -145,7 +151,12 @@ def pause(comment: Comment = "", url: Url = URL, key_file: KeyFile = None) -> No
 
     with Receiver(url, key_file) as receiver:
         changed = receiver.post("pause", comment=comment)["changed"]
-    say("paused: no action starts until somebody resumes" if changed else "it was paused already")
+        standing = receiver.get("status")["paused"]
+    if changed or not standing:
+        say("paused: no action starts until somebody resumes")
+    else:
+        why = f": {standing['why']}" if standing["why"] else ""
+        say(f"already paused by {standing['by']} since {moment(standing['since'])}{why}; your comment was not kept")
 
 
 def resume(comment: Comment = "", url: Url = URL, key_file: KeyFile = None) -> None:
@@ -176,6 +187,19 @@ def explain(
         say(f"{moment(sentence['at'])}  {sentence['text']}")
 
 
+def _agrees() -> bool:
+    try:
+        return typer.confirm("Do this?")
+    except typer.Abort:  # nobody is there to ask
+        return False
+
+
+def _but(paused: dict[str, Any] | None) -> str:
+    if not paused:
+        return ""
+    return f"; everything is paused by {paused['by']}, so it acts when somebody resumes, or is asked again"
+
+
 def _say_question(asked: dict[str, Any]) -> None:
     """What people are asked to allow, and what they said."""
     target = asked["target"]
@@ -186,10 +210,16 @@ def _say_question(asked: dict[str, Any]) -> None:
             "if it does not help": "; ".join(_step(step) for step in asked["on_failure"]),
             "asked are": ", ".join(asked["approvers"]) or "all approvers",
             "until": moment(asked["expires_at"]),
-            "said": asked["decision"] and f"{asked['decision']} by {asked['decided_by'] or 'nobody'}",
+            "said": _said(asked),
             "comment": asked["comment"],
         }
     )
+
+
+def _said(asked: dict[str, Any]) -> str:
+    if asked["decision"] in ("approved", "rejected"):
+        return f"{asked['decision']} by {asked['decided_by']}"
+    return {"expired": "nothing in time", "withdrawn": "nothing: it was withdrawn"}.get(asked["decision"], "")
 
 
 def _step(step: dict[str, Any]) -> str:

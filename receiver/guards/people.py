@@ -38,6 +38,15 @@ class NotSilenced:
             raise case.refuse(Reason.RESOLVED, "it is over, and its end was silenced: Alertmanager lists it no more")
 
 
+class Answered(LedgerGuard):
+    """Whoever was asked has not said no, and still has time: asked for first, of a run that waits."""
+
+    name = "answer"
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
+        approvals.hear(connection, case)
+
+
 class Agreed(LedgerGuard):
     """People said yes, where the playbook asks them, or has not earned acting alone."""
 

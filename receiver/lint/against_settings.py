@@ -49,14 +49,19 @@ def unknown_receiver(setup: Setup) -> Iterator[ConfigError]:
 
 
 def unknown_team(setup: Setup) -> Iterator[ConfigError]:
-    """Approvers that amend.yml does not have: nobody could agree."""
-    known = list(setup.settings.auth.teams)
+    """Approvers that amend.yml does not have, or of whom none may answer: nobody could agree."""
+    teams = setup.settings.auth.teams
+    may_answer = {key.name for key in setup.settings.auth.api_keys if key.role != "viewer"}
     for written in setup.playbooks:
         rule = written.playbook.approval
         for index, name in enumerate(rule.approvers if rule else ()):
-            if name not in known:
-                way_out = did_you_mean(name, known) or f"; add auth: {{teams: {{{name}: …}}}} to {setup.document.path}"
-                yield written.error(("approval", "approvers", index), f'no team is called "{name}"{way_out}')
+            place = ("approval", "approvers", index)
+            if name not in teams:
+                way_out = did_you_mean(name, list(teams)) or f"; add it to auth.teams in {setup.document.path}"
+                yield written.error(place, f'no team is called "{name}"{way_out}')
+            elif not may_answer & set(teams[name].api_keys):
+                message = f'nobody in "{name}" may answer; give one of them the role approver in {setup.document.path}'
+                yield written.error(place, message)
 
 
 def nobody_told(setup: Setup) -> Iterator[ConfigError]:
@@ -66,9 +71,24 @@ def nobody_told(setup: Setup) -> Iterator[ConfigError]:
         rule = written.playbook.approval
         if not rule or rule.required == "never" or receivers & set(rule.approvers):
             continue
-        who = " or ".join(f'"{name}"' for name in rule.approvers) or "a team of approvers:"
-        message = f"asks people, and tells nobody that it does; add a receiver called {who} to {setup.document.path}"
-        yield written.error(("approval",), message)
+        if not rule.approvers:
+            way_out = "name a team in approvers:, and call a receiver as that team"
+            yield written.error(("approval",), f"asks every approver, and tells none; {way_out}")
+        elif set(rule.approvers) <= set(setup.settings.auth.teams):
+            who = " or ".join(f'"{name}"' for name in rule.approvers)
+            message = f"asks people, and tells nobody that it does; call a receiver {who} in {setup.document.path}"
+            yield written.error(("approval",), message)
+
+
+def no_link(setup: Setup) -> Iterator[ConfigError]:
+    """People who are asked, and get no link to where they answer."""
+    if setup.settings.server.external_url:
+        return
+    for written in setup.playbooks:
+        rule = written.playbook.approval
+        if rule and rule.required != "never" and rule.approvers:
+            message = f"asks people without a link to the answer; set server.external_url in {setup.document.path}"
+            yield written.error(("approval",), message)
 
 
 def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:

@@ -87,7 +87,7 @@ def insist(user: User | None, role: Role) -> User:
             {"WWW-Authenticate": 'Bearer realm="amend"'},
         )
     if not user.may(role):
-        raise HTTPException(403, f'the key "{user.name}" is a {user.role}; this needs the role {role}')
+        raise HTTPException(403, f'the key "{user.name}" has the role {user.role}; this needs {role}')
     return user
 
 

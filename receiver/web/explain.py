@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from receiver.audit import Entry, Kind
-from receiver.run import Run, Status
+from receiver.run import Reason, Run, Status
 from receiver.store import episodes, log, runs
 
 EPISODES = 10  #: of an alert, the newest
@@ -27,7 +27,7 @@ SAID: Mapping[str, str] = {
     Kind.NO_MATCH: "nothing was done about {alertname}, no_match: no playbook's matchers fit its labels",
     Kind.ALERT_STALE: "a late firing of {alertname} was not acted on: it is over",
     Kind.SKIPPED: "skipped, {reason}: {detail}{again}",
-    Kind.OBSERVED: "observed: would have done {plan}{on}",
+    Kind.OBSERVED: "observed: {asking}would have done {plan}{on}",
     Kind.APPROVAL_ASKED: "asks whether to do {plan}{on}, until {until}: {why}",
     Kind.APPROVED: "{by} agreed{comment}",
     Kind.REJECTED: "{by} said no{comment}",
@@ -134,7 +134,9 @@ def _words(data: Mapping[str, Any], *, at: datetime) -> dict[str, str]:
     if "alertname" not in words and isinstance(labels, Mapping) and labels.get("alertname"):
         words["alertname"] = str(labels["alertname"])
     retry_at = _moment(data.get("retry_at"), at)
-    words["again"] = f"; decided again at {retry_at}" if retry_at else ""
+    when = "when somebody resumes" if words.get("reason") == Reason.PAUSED else f"at {retry_at}"
+    words["again"] = f"; decided again {when}" if retry_at else ""
+    words["asking"] = f"would have asked people ({words['asks']}), then " if "asks" in words else ""
     words["plan"] = ", ".join(_plain(step) for step in data.get("steps") or []) or "nothing"
     words["until"] = _moment(data.get("until"), at) or "its deadline"
     words["because"] = f": {words['why']}" if "why" in words else ""

@@ -40,7 +40,7 @@ def test_an_admin_reloads_by_name(web: Web) -> None:
 
 def test_nobody_else_reloads(web: Web) -> None:
     assert reload(web, "approver")[0] == 403
-    assert 'the key "the-viewer" is a viewer; this needs the role admin' in reload(web, "viewer")[1]
+    assert 'the key "the-viewer" has the role viewer; this needs admin' in reload(web, "viewer")[1]
     assert web.client.post("/-/reload").status_code == 401
     assert web.reloaded_by == []
 
