@@ -169,7 +169,7 @@ class Pipeline:
         watch, verdict = judge(before, look, verify, now=now)
         state = {**run.state, "watch": watch.as_state()}
         if verdict is None:
-            wake_at = now + _pace(verify)
+            wake_at = min(now + _pace(verify), watch.since + verify.deadline)
             await self.world.ledger.write(lambda c: runs.change(c, run, at=now, wake_at=wake_at, state=state))
             return
         seen = verdict.outcome

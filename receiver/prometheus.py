@@ -53,9 +53,11 @@ class Rule:
 class Prometheus:
     """One Prometheus, or anything that answers like it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
-        self._client = httpx.AsyncClient(timeout=ANSWER_WITHIN, follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(
+            timeout=ANSWER_WITHIN, follow_redirects=False, trust_env=False, transport=transport
+        )
         self._rules: tuple[float, list[Rule]] = (-math.inf, [])
 
     async def query(self, expr: str, *, at: datetime | None = None) -> list[Sample]:

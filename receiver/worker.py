@@ -77,6 +77,12 @@ class Worker:
             for loop in (self._work(), self._keep_leases()):
                 group.create_task(loop)
 
+    async def settle(self) -> None:
+        """Turn after turn until there is nothing to do at this moment, for a clock that stands still."""
+        while not await self._turn() or self._busy or self._asking:
+            if tasks := [*self._busy.values(), *self._asking.values()]:
+                await asyncio.wait(tasks)
+
     async def drain(self, within: float) -> None:
         """Begin nothing more, and let the runs in progress come to the end of their turn, under leases that are kept.
 

@@ -231,7 +231,7 @@ class Bench:
 
     def work(self, worker: Worker | None = None) -> None:
         """Turn after turn until there is nothing to do at this moment."""
-        self.do(self._work(worker or self.worker))
+        self.do((worker or self.worker).settle())
 
     def wait(self, **time: float) -> None:
         """Let time pass, a second at a time, and do what comes due."""
@@ -330,11 +330,6 @@ class Bench:
         while not self.platform.calls:
             assert asyncio.get_running_loop().time() < until, "nothing was done"
             await asyncio.sleep(0.01)
-
-    async def _work(self, worker: Worker) -> None:
-        while not await worker._turn() or worker._busy or worker._asking:
-            if tasks := [*worker._busy.values(), *worker._asking.values()]:
-                await asyncio.wait(tasks)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import argparse
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from receiver.actions import VERBS
 from receiver.durations import parse_duration
 from receiver.lint import lint, rules, setup
 from receiver.playbook import read_all
+from receiver.rehearsal.play import play
+from receiver.rehearsal.script import read as read_tests
 from receiver.rulegen.generate import load_specs, render, write
 from receiver.settings import read
 from tests.bed.alertmanager import amtool
@@ -27,7 +30,7 @@ from tests.docs.page import PAGES, Block
 BLOCKS = [block for page in PAGES for block in page.blocks]
 
 KINDS = {
-    "yaml": {"spec", "playbook", "amend.yml", "alertmanager", "prometheus", "rules", "compose"},
+    "yaml": {"spec", "playbook", "playbook-test", "amend.yml", "alertmanager", "prometheus", "rules", "compose"},
     "sh": {""},
     "promql": {""},
     "text": {""},  # what a program prints, or a picture in letters
@@ -69,6 +72,15 @@ def test_specs_make_rules_that_pass_their_own_tests(block: Block, tmp_path: Path
         [program("promtool"), "test", "rules", "example.test.yml"], cwd=tmp_path, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+@of("yaml", "playbook-test")
+def test_tests_of_playbooks_pass(block: Block, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "playbooks" / "http.yml", tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "example.yml").write_text(block.text)
+    for script in read_tests(tmp_path / "tests" / "example.yml"):
+        assert play(script, tmp_path) == []
 
 
 @of("yaml", "amend.yml")

@@ -9,6 +9,7 @@ from tests.docs.page import PAGES, Page
 
 INDEX = Page(ROOT / "docs" / "README.md")
 LONGEST = 260  #: lines that somebody reads
+SEARCHED = 400  #: lines of a reference page, which is searched
 
 
 def _resolved(page: Page, link: str) -> tuple[Path, str]:
@@ -36,7 +37,7 @@ def test_every_page_is_in_the_index_and_the_index_in_the_readme() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_no_page_is_longer_than_people_read(page: Page) -> None:
-    assert page.text.count("\n") <= LONGEST
+    assert page.text.count("\n") <= (SEARCHED if "/reference/" in str(page) else LONGEST)
 
 
 def test_every_picture_is_shown_somewhere_and_small() -> None:

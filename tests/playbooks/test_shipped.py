@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from receiver.actions import VERBS
 from receiver.lint import lint, rules
 from receiver.lint.setup import Setup, read
 from receiver.playbook import read_all
+from receiver.rehearsal.play import play
+from receiver.rehearsal.script import read as read_tests
 from tests.bed.parts import ROOT
 from tests.bed.secrets import write_secrets
 
 SHIPPED = sorted((ROOT / "playbooks").glob("*.yml"))
+TESTS = sorted((ROOT / "playbooks" / "tests").glob("*.yml"))
 RULES = sorted((ROOT / "rules" / "generated").glob("*.rules.yml"))
 EXAMPLE = ROOT / "deploy" / "amend.example.yml"
 
@@ -53,6 +57,17 @@ def test_a_shipped_file_has_a_playbook_for_every_alert_of_its_pack(file: Path) -
     pack = rules.read([ROOT / "rules" / "generated" / f"{file.stem}.rules.yml"])
     answered = {rule.alert for playbook in playbooks for rule in pack.fitting(playbook.matchers)}
     assert answered == {rule.alert for rule in pack.alerts}
+
+
+def test_the_tests_that_we_ship_pass_and_name_every_playbook(tmp_path: Path) -> None:
+    mentioned: set[str] = set()
+    for number, script in enumerate(script for file in TESTS for script in read_tests(file)):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        assert [str(each) for each in play(script, directory)] == []
+        with sqlite3.connect(directory / "rehearsal.db") as books:
+            mentioned |= {name for (name,) in books.execute("select playbook from runs")}
+    assert mentioned == {playbook.name for playbook in read_all(SHIPPED, VERBS)}
 
 
 def test_nothing_that_we_ship_acts_before_somebody_says_so() -> None:

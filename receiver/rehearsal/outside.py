@@ -1,0 +1,221 @@
+"""What a rehearsal has in place of the world: workloads that do what they are told, and somebody who answers questions.
+
+Everything that is done or told is written down here, in order.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import promql_parser as promql
+
+from receiver.alertmanager import Alertmanager, Silence
+from receiver.errors import Permanent, Uncertain
+from receiver.matchers import Matcher
+from receiver.outbound import Outbound
+from receiver.prometheus import Prometheus, Rule
+from receiver.rehearsal.script import State
+from receiver.run import Reason, Refusal
+from receiver.workload import Selector, Workload
+
+ALERT = "rehearsed_alert"
+"""The series that stands for whatever an alert's rule watches: 1 while the alert fires, 0 after that."""
+
+Labels = frozenset[tuple[str, str]]
+
+
+@dataclass
+class Outside:
+    """All that there is, as it is now."""
+
+    clock: Callable[[], datetime]
+    workloads: dict[tuple[str, str], State] = field(default_factory=dict)  #: by platform and name
+    values: dict[str, float | None] = field(default_factory=dict)  #: by PromQL, written as the parser writes it
+    answers: dict[str, int] = field(default_factory=dict)  #: statuses by the beginning of a URL
+    alerts: dict[Labels, bool] = field(default_factory=dict)  #: those that ever fired, and whether they do
+    silenced: Mapping[str, str] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    def set_values(self, values: Mapping[str, float | None]) -> None:
+        self.values |= {promql.parse(expr).prettify(): value for expr, value in values.items()}
+
+
+@dataclass
+class Stage:
+    """A simulated Docker host or cluster: every name exists that the test gives a state, and no other."""
+
+    name: str
+    kind: str
+    outside: Outside
+
+    async def resolve(self, selector: Selector) -> Workload:
+        state = self.outside.workloads.get((self.kind, str(selector)))
+        if state is None:
+            known = ", ".join(name for kind, name in self.outside.workloads if kind == self.kind) or "none"
+            raise Refusal(Reason.NO_TARGET, f"the test has no {self.kind} workload {selector}; it has {known}")
+        ready = state.replicas if state.ready is None else state.ready
+        healthy = ready >= state.replicas if state.healthy is None else state.healthy
+        return Workload(
+            key=f"{self.kind}/{self.name}/{selector}",
+            selector=selector,
+            uid=state.uid or str(selector),
+            replicas=state.replicas,
+            ready=ready,
+            version=state.version,
+            healthy=healthy,
+            why="" if healthy else f"{ready} of {state.replicas} replicas are ready",
+        )
+
+    async def restart(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        self._take(workload)
+        return {"before": workload.ready, "after": workload.ready}
+
+    async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        state = self._take(workload)
+        place = (self.kind, str(workload))
+        self.outside.workloads[place] = state.model_copy(update={"replicas": replicas, "ready": None})
+        return {"before": workload.replicas, "after": replicas}
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _take(self, workload: Workload) -> State:
+        state = self.outside.workloads[self.kind, str(workload)]
+        if state.fails:
+            raise Permanent(state.fails)
+        if state.cut_off:
+            raise Uncertain("sent, and no answer: the test says so")
+        return state
+
+
+class Addressees(Outbound):
+    """Takes requests and messages, and sends nothing anywhere."""
+
+    def __init__(self, outside: Outside) -> None:
+        super().__init__(())
+        self._outside = outside
+
+    async def send_allowed(self, method: str, url: str, *, within: float, **kwargs: Any) -> tuple[int, str]:
+        return await self.send(method, url, within=within, **kwargs)
+
+    async def send(
+        self,
+        method: str,  # noqa: ARG002
+        url: str,
+        *,
+        within: float,  # noqa: ARG002
+        json: Any = None,
+        content: str | None = None,  # noqa: ARG002
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> tuple[int, str]:
+        if (urlsplit(url).hostname or "").endswith(RECEIVERS):
+            self._outside.told.append(str(json["message"]))
+        status = next((status for begin, status in self._outside.answers.items() if url.startswith(begin)), 200)
+        return status, ""
+
+
+RECEIVERS = ".receiver.invalid"
+"""The end of the addresses that receivers have in a rehearsal (RFC 2606: such a host never exists)."""
+
+
+class Quiet(Alertmanager):
+    """Knows the alerts and the silence of the test."""
+
+    def __init__(self, outside: Outside) -> None:
+        super().__init__("http://alertmanager.invalid")
+        self._outside = outside
+
+    async def lists(self, labels: Mapping[str, str]) -> bool:
+        return self._outside.alerts.get(frozenset(labels.items()), False)
+
+    async def silence(self, labels: Mapping[str, str]) -> Silence | None:
+        silenced = self._outside.silenced
+        if not silenced or not silenced.items() <= labels.items():
+            return None
+        matchers = tuple(Matcher.of(name, "=", value) for name, value in silenced.items())
+        ends_at = self._outside.clock() + timedelta(minutes=1)
+        return Silence(id="1", by="the test", comment="", ends_at=ends_at, matchers=matchers)
+
+
+class Oracle(Prometheus):
+    """Answers over the real client: with the values that the test gives, and a rule for each alert that ever fired."""
+
+    def __init__(self, outside: Outside) -> None:
+        super().__init__("http://prometheus.invalid", transport=httpx.MockTransport(self._answer))
+        self._outside = outside
+
+    async def rules(self) -> list[Rule]:
+        self._rules = (-math.inf, [])  # minutes of a rehearsal are shorter than what is kept
+        return await super().rules()
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/rules"):
+            return _success({"groups": [{"name": "rehearsed", "interval": 15, "rules": self._alerting()}]})
+        expr = promql.parse(parse_qs(request.content.decode())["query"][0])
+        result = [
+            {"metric": dict(labels), "value": [self._outside.clock().timestamp(), str(value)]}
+            for labels, value in self._evaluate(expr)
+        ]
+        return _success({"resultType": "vector", "result": result})
+
+    def _alerting(self) -> list[dict[str, Any]]:
+        names = {dict(labels).get("alertname", "") for labels in self._outside.alerts}
+        return [
+            {"type": "alerting", "name": name, "query": f"{_series(name)} > 0", "duration": 0, "labels": {}}
+            for name in sorted(names)
+        ]
+
+    def _evaluate(self, expr: Any) -> list[tuple[Labels, float]]:
+        known = self._outside.values
+        text = expr.prettify()
+        if text in known:
+            value = known[text]
+            return [] if value is None else [(frozenset(), value)]
+        if isinstance(expr, promql.ParenExpr):
+            return self._evaluate(expr.expr)
+        if isinstance(expr, promql.BinaryExpr) and isinstance(expr.rhs, promql.NumberLiteral):
+            holds = _COMPARISONS.get(str(expr.op))
+            if holds:
+                return [each for each in self._evaluate(expr.lhs) if holds(each[1], expr.rhs.val)]
+        if isinstance(expr, promql.AggregateExpr):
+            return [(labels, 1.0) for labels, _ in self._evaluate(expr.expr)][:1]
+        if isinstance(expr, promql.VectorSelector):
+            return self._rehearsed(expr.name or "") or self._behind(text)
+        return []
+
+    def _rehearsed(self, series: str) -> list[tuple[Labels, float]]:
+        return [
+            (frozenset(pair for pair in labels if pair[0] != "alertname"), float(fires))
+            for labels, fires in self._outside.alerts.items()
+            if _series(dict(labels).get("alertname", "")) == series
+        ]
+
+    def _behind(self, series: str) -> list[tuple[Labels, float]]:
+        """A series that only stands inside of an expression that the test gives a value has samples."""
+        inside = any(series in text for text, value in self._outside.values.items() if value is not None)
+        return [(frozenset(), 1.0)] if inside else []
+
+
+_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+    "==": lambda left, right: left == right,
+    "!=": lambda left, right: left != right,
+}
+
+
+def _series(alertname: str) -> str:
+    """The series of an alert; by a digest, as an alert may be called anything."""
+    return f"{ALERT}_{hashlib.sha256(alertname.encode()).hexdigest()[:12]}"
+
+
+def _success(data: Mapping[str, Any]) -> httpx.Response:
+    return httpx.Response(200, content=json.dumps({"status": "success", "data": data}))
