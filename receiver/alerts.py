@@ -162,7 +162,9 @@ def _why(error: ValidationError | RecursionError) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:300]
+    said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:300]
+    # it names what the sender wrote, and no database keeps a NUL, no encoding half a character
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in said)
 
 
 def _raw(item: Any) -> str:

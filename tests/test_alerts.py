@@ -210,3 +210,14 @@ def test_text_that_nothing_is_decided_by_is_mended_rather_than_refused() -> None
     assert (message.receiver, message.group_key) == ("a b", "?")
     long = read_message(body(groupKey="x" * (LONGEST + 1), alerts=[]))
     assert len(long.group_key) == LONGEST
+
+
+@pytest.mark.parametrize("name", ["\\u0000", "\\ud800", "\\u202e"])
+def test_why_an_alert_is_set_aside_can_be_written_down_whatever_its_labels_are_called(name: str) -> None:
+    good = '{"status": "firing", "labels": {"alertname": "a"}, "startsAt": "2026-03-02T10:00:00Z"}'
+    bad = f'{{"status": "firing", "labels": {{"{name}": null}}, "startsAt": "2026-03-02T10:00:00Z"}}'
+    read = read_message(f'{{"version": "4", "alerts": [{bad}, {good}]}}'.encode())
+    (why,) = [each.why for each in read.quarantined]
+    assert why.isprintable()
+    assert why.encode()
+    assert len(read.alerts) == 1
