@@ -102,7 +102,7 @@ def hear(connection: sa.Connection, case: Case) -> Approval | None:
 
     Either counts whatever has changed since.
     """
-    asked = approvals.latest(connection, case.run.id)
+    asked = approvals.latest(connection, case.run.id) if case.run.asked else None
     if asked is None or asked.decision is Answer.WITHDRAWN:
         return None
     if asked.decision is Answer.REJECTED:

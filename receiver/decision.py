@@ -220,10 +220,11 @@ class Judgement:
         row = {"reason": no.reason, "detail": no.detail, **told}
         if again:
             row["retry_at"] = again.isoformat()
-        approvals.close(connection, run.id, Answer.EXPIRED, at=now, expired=True)
-        # a yes was for the alert as it was
-        over = no.reason in (Reason.RESOLVED, Reason.STALE)
-        approvals.close(connection, run.id, Answer.WITHDRAWN, at=now, also_approved=over)
+        if run.asked:
+            approvals.close(connection, run.id, Answer.EXPIRED, at=now, expired=True)
+            # a yes was for the alert as it was
+            over = no.reason in (Reason.RESOLVED, Reason.STALE)
+            approvals.close(connection, run.id, Answer.WITHDRAWN, at=now, also_approved=over)
         if not _repeated(run, no):
             self.world.tell(connection, run, Kind.SKIPPED, row)
         let_go = self._has_passed(connection, run, no, workload)

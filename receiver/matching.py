@@ -192,7 +192,7 @@ class Matching:
         runs.wake(connection, hurry, at=now)
         runs.rest(connection, [run.id for run in newest.values() if run.status is Status.SKIPPED])
         for run in newest.values():
-            if run.status is Status.SKIPPED and "asked_since" in run.state:  # a yes was for the alert as it was
+            if run.status is Status.SKIPPED and run.asked:  # a yes was for the alert as it was
                 approvals.close(connection, run.id, Answer.WITHDRAWN, at=now, also_approved=True)
         self._answer(connection, closed, now, on="resolved", newest=newest)
         return closed

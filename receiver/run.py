@@ -187,3 +187,8 @@ class Run:
     wake_at: datetime | None = None  #: when a worker should look at it next
     state: Mapping[str, Any] = field(default_factory=dict)  #: what the next look needs to know
     steps: tuple[Step, ...] = ()
+
+    @property
+    def asked(self) -> bool:
+        """Whether people were ever asked about it: of most runs nobody need look for an answer."""
+        return "asked_since" in self.state
