@@ -124,6 +124,7 @@ class Playbook(Part):
     )
     on: Literal["firing", "resolved"] = "firing"
     condition: Annotated[Condition, _parsed(Condition)] | None = None
+    also_firing: tuple[Annotated[Matcher, _parsed(Matcher)], ...] = ()
     target: Target | Literal["none"] = "none"
     only_if: PromQL | None = None
     active_time_intervals: tuple[str, ...] = ()

@@ -50,6 +50,7 @@ def test_the_order_of_the_guards_is_the_documented_one() -> None:
         "time_intervals",
         "condition",
         "target",
+        "also_firing",
         "silence",
         "lock",
         "cooldown",
@@ -76,6 +77,36 @@ def test_a_refusal_is_told_with_its_reason_and_what_let_it_pass_before(bench: Be
     assert entry.data["reason"] == "condition_false"
     assert entry.data["guards"] == ["enabled", "episode", "age", "pause", "time_intervals"]
     assert "z_score > 3" in entry.data["detail"]
+
+
+# ── a second sign ──
+
+
+def test_a_second_alert_about_the_same_workload_is_waited_for(bench: Bench) -> None:
+    bench.write_playbooks(playbook(also_firing="""['alertname="Failing"', 'severity!="low"']"""))
+    bench.fire()
+    refused(bench.run(), Reason.CONDITION_FALSE, retry_in=30)
+    assert (
+        bench.run().detail
+        == 'no alert fires with alertname="Failing", severity!="low" for docker/local/container/orders'
+    )
+    bench.fire("Failing", service="users")
+    bench.fire("Failing", service="orders", severity="low")
+    bench.deliver(alert("Failing", started=START, instance="a"))
+    bench.wait(seconds=30)
+    assert bench.calls == []
+    bench.fire("Failing", service="orders", severity="high")
+    bench.wait(seconds=30)
+    assert bench.calls == [("restart", "orders")]
+
+
+def test_a_second_alert_that_is_over_is_no_sign(bench: Bench) -> None:
+    bench.write_playbooks(playbook(also_firing="""['alertname="Failing"']"""))
+    bench.fire("Failing")
+    bench.now += timedelta(seconds=1)
+    bench.resolve("Failing")
+    bench.fire()
+    assert (bench.run().reason, bench.calls) == (Reason.CONDITION_FALSE, [])
 
 
 # ── before the target is known ──

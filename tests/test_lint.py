@@ -284,6 +284,11 @@ def test_an_alert_name_that_no_rule_has(tmp_path: Path) -> None:
     )
 
 
+def test_a_second_sign_that_no_rule_gives(tmp_path: Path) -> None:
+    findings = found(tmp_path, {**PLAYBOOK, "also_firing": ["alertname=LatencyAnomly"]}, rules=RULES)
+    assert only(findings, "alert/unknown")[1].endswith('did you mean "LatencyAnomaly"?')
+
+
 def test_a_matcher_that_can_never_match_what_the_rule_sets(tmp_path: Path) -> None:
     matchers = ["alertname=LatencyAnomaly", "severity=hihg"]
     place, message = only(found(tmp_path, {**PLAYBOOK, "matchers": matchers}, rules=RULES), "matchers/never")

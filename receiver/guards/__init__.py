@@ -13,7 +13,7 @@ from receiver.guards.history import Attempts, Cooldown, Lock
 from receiver.guards.limits import BreakerClosed, MaxTargets, RateLimit
 from receiver.guards.only_if import OnlyIf
 from receiver.guards.people import Agreed, NotPaused, NotSilenced
-from receiver.guards.target import MinHealthy, TargetResolves
+from receiver.guards.target import AlsoFiring, MinHealthy, TargetResolves
 
 GUARDS: Sequence[Guard | LedgerGuard] = (
     Enabled(),
@@ -23,6 +23,7 @@ GUARDS: Sequence[Guard | LedgerGuard] = (
     InTime(),
     ConditionHolds(),
     TargetResolves(),
+    AlsoFiring(),
     NotSilenced(),
     Lock(),
     Cooldown(),

@@ -1,11 +1,19 @@
 """Whether the target is one workload that exists, may be touched, and can bear it."""
 
+from dataclasses import replace
+
+import sqlalchemy as sa
+
 from receiver.case import LATER, Case, World
-from receiver.guards.guard import ask
+from receiver.guards.guard import LedgerGuard, ask
+from receiver.matchers import all_match
 from receiver.render import Unrenderable
-from receiver.run import Reason
+from receiver.run import Episode, Reason
+from receiver.store import episodes
 from receiver.target import Target
 from receiver.targets import Platform
+
+MOST = 1000  #: open alerts among which a second sign is looked for
 
 
 class TargetResolves:
@@ -25,6 +33,33 @@ class TargetResolves:
             raise case.refuse(Reason.NO_TARGET, "the target's name is empty")
         case.platform = _platform(case, world, selector.platform, selector.instance)
         case.workload = await case.platform.resolve(selector)
+
+
+class AlsoFiring(LedgerGuard):
+    """A second sign: such an alert fires, too, and is about the same workload."""
+
+    name = "also_firing"
+
+    def judge(self, connection: sa.Connection, case: Case, world: World) -> None:  # noqa: ARG002
+        wanted = case.playbook.also_firing
+        if not wanted:
+            return
+        exactly = {each.name: each.value for each in wanted if each.operator == "="}
+        for episode in episodes.page(connection, limit=MOST, open_only=True, labels=exactly):
+            if all_match(wanted, episode.labels) and self._is_about_the_same(case, episode):
+                return
+        sought = ", ".join(map(str, wanted))
+        raise case.refuse(Reason.CONDITION_FALSE, f"no alert fires with {sought} for {case.key}", retry_in=LATER)
+
+    def _is_about_the_same(self, case: Case, episode: Episode) -> bool:
+        target = case.playbook.target
+        if not isinstance(target, Target):
+            return True
+        try:
+            other = target.selector(replace(case, episode=episode).context)
+        except Unrenderable:
+            return False
+        return case.workload is not None and other == case.workload.selector
 
 
 def _platform(case: Case, world: World, kind: str, instance: str | None) -> Platform:

@@ -21,10 +21,12 @@ def unknown_alert(setup: Setup) -> Iterator[ConfigError]:
         return
     names = sorted({rule.alert for rule in setup.rules.alerts})
     for written in setup.playbooks:
-        for index, matcher in _on_name(written):
-            if not any(matcher.matches({ALERTNAME: name}) for name in names):
-                message = f"no alerting rule fits {matcher}{did_you_mean(matcher.value, names)}"
-                yield written.error(("matchers", index), message)
+        playbook = written.playbook
+        for key, matchers in (("matchers", playbook.matchers), ("also_firing", playbook.also_firing)):
+            for index, matcher in enumerate(matchers):
+                if matcher.name == ALERTNAME and not any(matcher.matches({ALERTNAME: name}) for name in names):
+                    message = f"no alerting rule fits {matcher}{did_you_mean(matcher.value, names)}"
+                    yield written.error((key, index), message)
 
 
 def never_match(setup: Setup) -> Iterator[ConfigError]:
