@@ -5,6 +5,7 @@ It syncs as in production. PostgreSQL refuses to run as root; there it runs as t
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -67,6 +68,20 @@ class PostgreSql(Process):
         except psycopg.OperationalError:
             return False
         return True
+
+    def freeze(self) -> None:
+        """Have it hang: connections stay, and nothing is answered until `thaw`."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        """The server's, and that of each session."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
 
     def database(self) -> str:
         """The URL of a database that nobody else uses."""
