@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from receiver.documents import Part
 from receiver.durations import Duration
@@ -22,7 +22,12 @@ def percent(value: object) -> object:
     return value
 
 
-Percent = Annotated[float, BeforeValidator(percent), Field(ge=0, le=100)]
+Percent = Annotated[
+    float,
+    BeforeValidator(percent),
+    Field(ge=0, le=100),
+    WithJsonSchema({"type": ["string", "number"], "pattern": "^[0-9.]+%?$", "examples": ["51%"]}),
+]
 
 
 class Autonomy(Part):

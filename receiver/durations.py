@@ -8,7 +8,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 # https://prometheus.io/docs/prometheus/latest/configuration/configuration/#duration
 UNITS = {
@@ -59,5 +59,7 @@ def _read(value: object) -> timedelta:
     return parse_duration(value)
 
 
-Duration = Annotated[timedelta, BeforeValidator(_read), PlainSerializer(format_duration)]
+_WRITTEN = {"type": "string", "pattern": "^(0|([0-9]+(y|w|d|h|m|s|ms))+)$", "examples": ["5m", "1h30m"]}
+
+Duration = Annotated[timedelta, BeforeValidator(_read), PlainSerializer(format_duration), WithJsonSchema(_WRITTEN)]
 """A pydantic field type: durations are read and written in Prometheus' own syntax."""

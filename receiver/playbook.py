@@ -18,7 +18,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
+    TypeAdapter,
     ValidationError,
+    WithJsonSchema,
     create_model,
     model_validator,
 )
@@ -27,7 +29,7 @@ from receiver import render
 from receiver.approval import ApprovalRule, Autonomy, Percent
 from receiver.condition import Condition
 from receiver.documents import Document, Part, Place, did_you_mean, load, parse
-from receiver.durations import Duration
+from receiver.durations import Duration, format_duration
 from receiver.errors import ConfigError, ConfigErrors
 from receiver.matchers import Matcher
 from receiver.target import Target
@@ -53,6 +55,10 @@ def _promql(text: str) -> str:
 
 def _parsed(kind: type[Matcher] | type[Condition]) -> BeforeValidator:
     return BeforeValidator(lambda value: kind.parse(value) if isinstance(value, str) else value)
+
+
+Written = WithJsonSchema({"type": "string"})
+"""Of what is parsed from a text: how editors see it."""
 
 
 PromQL = Annotated[str, AfterValidator(_promql)]
@@ -119,12 +125,12 @@ class Playbook(Part):
     description: str = ""
     enabled: bool = True
     mode: Literal["observe", "enforce"] = "observe"
-    matchers: tuple[Annotated[Matcher, _parsed(Matcher)], ...] = Field(
+    matchers: tuple[Annotated[Matcher, _parsed(Matcher), Written], ...] = Field(
         min_length=1, examples=["""['alertname="LatencyAnomaly"']"""]
     )
     on: Literal["firing", "resolved"] = "firing"
-    condition: Annotated[Condition, _parsed(Condition)] | None = None
-    also_firing: tuple[Annotated[Matcher, _parsed(Matcher)], ...] = ()
+    condition: Annotated[Condition, _parsed(Condition), Written] | None = None
+    also_firing: tuple[Annotated[Matcher, _parsed(Matcher), Written], ...] = ()
     target: Target | Literal["none"] = "none"
     only_if: PromQL | None = None
     active_time_intervals: tuple[str, ...] = ()
@@ -219,6 +225,36 @@ def read_all(paths: Iterable[Path], verbs: Verbs) -> list[Playbook]:
     if errors:
         raise ConfigErrors(errors)
     return list(playbooks.values())
+
+
+def schema(verbs: Verbs) -> dict[str, Any]:
+    """The JSON Schema of a playbook file, for editors; what only reading it can tell is not in it."""
+    whole = _file(tuple(verbs.items())).model_json_schema()
+    step = whole["$defs"]["Step"]
+    # the model's class says what a step is, and holds a key for each verb, which may be left empty: `- restart:`
+    for verb in verbs:
+        shape = step["properties"][verb]
+        step["properties"][verb] = {"anyOf": [{key: shape[key] for key in shape if key != "default"}, {"type": "null"}]}
+    step["oneOf"] = [{"required": [verb]} for verb in verbs]
+    _write_durations(whole)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": "Playbooks of Amend"}
+
+
+def _write_durations(schema: Any) -> None:
+    """Defaults as people write them: `5m`, where pydantic has `PT5M`."""
+    if isinstance(schema, dict):
+        for key, value in schema.items():
+            if isinstance(value, str) and key != "pattern" and _ISO.fullmatch(value):
+                schema[key] = format_duration(_DURATIONS.validate_python(value))
+            else:
+                _write_durations(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            _write_durations(value)
+
+
+_ISO = re.compile(r"P(?=.)(\d+D)?(T[0-9HMS.]+)?")
+_DURATIONS = TypeAdapter(timedelta)
 
 
 class _File(Part):

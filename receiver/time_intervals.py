@@ -15,7 +15,7 @@ from itertools import product
 from typing import Annotated, NamedTuple, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from receiver.documents import Part
 
@@ -124,11 +124,15 @@ def _some(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 
 Some = Annotated[tuple[Item, ...], AfterValidator(_some)]
-Minute = Annotated[int, BeforeValidator(_minute)]
-Weekdays = Annotated[Range, BeforeValidator(_WEEKDAY.read)]
-DaysOfMonth = Annotated[Range, BeforeValidator(_DAY_OF_MONTH.read)]
-Months = Annotated[Range, BeforeValidator(_MONTH.read)]
-Years = Annotated[Range, BeforeValidator(_YEAR.read)]
+_RANGE = WithJsonSchema({"type": ["string", "integer"], "examples": ["monday:friday", "1:5"]})
+
+Minute = Annotated[
+    int, BeforeValidator(_minute), WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+]
+Weekdays = Annotated[Range, BeforeValidator(_WEEKDAY.read), _RANGE]
+DaysOfMonth = Annotated[Range, BeforeValidator(_DAY_OF_MONTH.read), _RANGE]
+Months = Annotated[Range, BeforeValidator(_MONTH.read), _RANGE]
+Years = Annotated[Range, BeforeValidator(_YEAR.read), _RANGE]
 
 
 class TimeRange(Part):

@@ -4,13 +4,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from receiver.actions import VERBS
+from receiver.documents import load, loads
 from receiver.errors import ConfigErrors
-from receiver.playbook import Playbook, read, read_all
+from receiver.playbook import Playbook, read, read_all, schema
 from receiver.render import Names, Unrenderable
 from receiver.target import Target
+from tests.bed.parts import ROOT
 
 FULL = """\
 playbooks:
@@ -232,3 +235,65 @@ def test_arguments_without_their_label_cannot_be_filled_in(tmp_path: Path) -> No
     notify = playbook(tmp_path, MINIMAL.replace("notify: {receiver: team}", step)).steps[0]
     with pytest.raises(Unrenderable, match='names "a", which is not there'):
         notify.arguments(context())
+
+
+# ── the schema for editors ──
+
+SHIPPED = [*sorted((ROOT / "playbooks").glob("*.yml")), ROOT / "deploy" / "compose" / "playbooks.yml"]
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=str)
+def test_what_can_be_read_is_right_for_an_editor(file: Path) -> None:
+    jsonschema.validate(load(file).value, schema(VERBS))
+
+
+def test_the_schema_is_one_and_takes_every_key() -> None:
+    shape = schema(VERBS)
+    jsonschema.Draft202012Validator.check_schema(shape)
+    jsonschema.validate(loads(EVERY_KEY.encode(), Path("x.yml")).value, shape)
+    known = set(shape["$defs"]["Playbook"]["properties"])
+    assert known == set(Playbook.model_fields)
+    assert shape["$defs"]["Playbook"]["properties"]["cooldown"]["default"] == "5m"
+
+
+EVERY_KEY = """
+time_intervals:
+- name: daytime
+  time_intervals:
+  - {weekdays: ["monday:friday"], times: [{start_time: "08:00", end_time: "18:00"}], location: Europe/Berlin}
+  - {days_of_month: [1, "-3:-1"], months: [1, "march:may"], years: [2026]}
+playbooks:
+- name: every-key
+  matchers: ['alertname="A"']
+  also_firing: ['alertname="B"']
+  condition: z_score > 3
+  target: {docker: {compose: {project: shop, service: "{{ labels.service }}"}}}
+  only_if: up > 0
+  min_healthy: 51%
+  max_attempts: {count: 3, within: 1h30m}
+  autonomy: {min_success: 80, min_runs: 5}
+  approval: {required: when_active, active_time_intervals: [daytime], timeout: 10m}
+  steps:
+  - restart:
+    timeout: 3m
+  - http: {url: "https://hooks.example/x", body: {a: 1, b: "{{ value }}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "instead"),
+    [
+        ("only_if:", "only_fi:"),
+        ("1h30m", "soon"),
+        ("  - restart:\n    timeout: 3m\n", "  - timeout: 3m\n"),
+        ("- restart:\n", "- restart:\n    notify: {receiver: a}\n"),
+        ("name: every-key", "name: 7"),
+        ("when_active", "sometimes"),
+        ('"08:00"', "8"),
+    ],
+)
+def test_an_editor_marks_what_cannot_be_read(was: str, instead: str) -> None:
+    assert was in EVERY_KEY
+    broken = loads(EVERY_KEY.replace(was, instead).encode(), Path("x.yml")).value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, schema(VERBS))

@@ -49,6 +49,15 @@ def check(
         say(f"{playbook.place}: {playbook.name} ({playbook.mode}, {len(playbook.steps)} steps)")
 
 
+@app.command(epilog=examples("amend playbooks schema > playbooks/schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of playbook files, with which editors complete and check them."""
+    from receiver import playbook
+    from receiver.actions import VERBS
+
+    say_json(playbook.schema(VERBS))
+
+
 @app.command("test", epilog=examples("amend playbooks test", "amend playbooks test playbooks/tests/http.yml"))
 def rehearse(
     files: Annotated[list[Path] | None, typer.Argument(help=f"Files of tests; {TESTS} without any.")] = None,
