@@ -78,7 +78,11 @@ def test_a_run_that_was_cut_off_anywhere_is_done_at_most_once(
             altered={"lease": 1, "crowd": "local"},
             playbooks="playbooks:" + "".join(_playbook(point, recorder.url) for point in POINTS),
             store={"url": store},
-            limits={"actions_per_minute": 1_000_000, "breaker": {"failures": 1_000_000}},
+            limits={
+                "actions_per_minute": 1_000_000,
+                "targets_per_10m": 1_000_000,
+                "breaker": {"failures": 1_000_000},
+            },
             **ANYWHERE,
         )
     )
