@@ -231,7 +231,7 @@ class Approvals:
             if not runs.cancel(connection, run, among=CANCELLABLE, at=now, detail=_by(by, comment)):
                 stands = run.status.replace("_", " ")
                 raise Unanswerable(f"run {run_id} is {stands}; only what has not begun can be cancelled")
-            approvals.close(connection, run_id, Answer.WITHDRAWN, at=now)
+            approvals.withdraw(connection, run_id, at=now)
             self._tell(connection, run, Kind.CANCELLED, {"comment": comment}, by)
 
         await self._ledger.write(write)

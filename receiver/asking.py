@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 import structlog
 
-from receiver.approval import Answer, Approval, ApprovalRule
+from receiver.approval import Approval, ApprovalRule
 from receiver.approvals import Unapproved, answered_meanwhile
 from receiver.audit import Kind
 from receiver.case import Case, World
@@ -69,7 +69,7 @@ class Asking:
         if latest and latest.decision is None and latest.digest == asked.digest:
             return latest
         now, rule = self.world.clock(), case.playbook.approval or ApprovalRule()
-        approvals.close(connection, case.run.id, Answer.WITHDRAWN, at=now)
+        approvals.withdraw(connection, case.run.id, at=now)
         # a question that changes again and again still comes to its end
         until = min(now + rule.timeout, datetime.fromisoformat(since) + 2 * rule.timeout)
         row = {**asked.shown, "why": unapproved.why, "until": until.isoformat(), "approvers": rule.approvers}

@@ -113,7 +113,7 @@ class Conclusion:
                 if position not in begun:
                     await self._on_failure_step(run, case, position)
         now = self.world.clock()
-        # A run that was refused because the attempts are used up stays a refused one.
+        # A run that was refused, as its attempts are used up or people said no, stays a refused one.
         final = Status.SKIPPED if run.status is Status.SKIPPED else Status.DONE
 
         def write(connection: sa.Connection) -> None:

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 import structlog
 
 from receiver import breaker, metrics
-from receiver.approval import Answer
 from receiver.approvals import Unapproved
 from receiver.asking import Asking
 from receiver.audit import Kind
@@ -160,7 +159,8 @@ class Judgement:
         told["numbers"] = case.numbers
 
         def write(connection: sa.Connection) -> None:
-            approvals.close(connection, case.run.id, Answer.WITHDRAWN, at=now)
+            if case.run.asked:
+                approvals.withdraw(connection, case.run.id, at=now)
             self.world.tell(connection, case.run, Kind.OBSERVED, told)
             runs.change(
                 connection,
@@ -221,10 +221,10 @@ class Judgement:
         if again:
             row["retry_at"] = again.isoformat()
         if run.asked:
-            approvals.close(connection, run.id, Answer.EXPIRED, at=now, expired=True)
+            approvals.expire(connection, run.id, at=now)
             # a yes was for the alert as it was
-            over = no.reason in (Reason.RESOLVED, Reason.STALE)
-            approvals.close(connection, run.id, Answer.WITHDRAWN, at=now, also_approved=over)
+            end = approvals.revoke if no.reason in (Reason.RESOLVED, Reason.STALE) else approvals.withdraw
+            end(connection, run.id, at=now)
         if not _repeated(run, no):
             self.world.tell(connection, run, Kind.SKIPPED, row)
         let_go = self._has_passed(connection, run, no, workload)

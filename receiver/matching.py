@@ -14,7 +14,6 @@ import sqlalchemy as sa
 import structlog
 
 from receiver import metrics
-from receiver.approval import Answer
 from receiver.audit import Kind
 from receiver.identity import Change, Windows, judge
 from receiver.matchers import all_match
@@ -193,7 +192,7 @@ class Matching:
         runs.rest(connection, [run.id for run in newest.values() if run.status is Status.SKIPPED])
         for run in newest.values():
             if run.status is Status.SKIPPED and run.asked:  # a yes was for the alert as it was
-                approvals.close(connection, run.id, Answer.WITHDRAWN, at=now, also_approved=True)
+                approvals.revoke(connection, run.id, at=now)
         self._answer(connection, closed, now, on="resolved", newest=newest)
         return closed
 

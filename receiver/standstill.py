@@ -6,7 +6,6 @@ The API turns the switch here; `serve` runs it beside the worker to tell by metr
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 import sqlalchemy as sa
 import structlog
@@ -18,6 +17,7 @@ from receiver.settings.limits import Breaker
 from receiver.store import Ledger, approvals, limits, pause, runs, signals
 from receiver.store.log import Log
 from receiver.store.pause import Pause
+from receiver.store.signals import Signal
 
 log = structlog.get_logger(__name__)
 
@@ -44,11 +44,14 @@ class Standstill:
 
     async def look(self) -> None:
         """Tell how it stands, and of a breaker that opened or closed, once."""
-        standing = await self._ledger.read(self.standing)
+
+        def read(connection: sa.Connection) -> tuple[Standing, int, Signal]:
+            return self.standing(connection), approvals.count_pending(connection), signals.get(connection, SIGNAL)
+
+        standing, pending, told = await self._ledger.read(read)
         metrics.PAUSED.set(standing.pause is not None)
         metrics.BREAKER_OPEN.set(standing.breaker_open_until is not None)
-        metrics.APPROVALS_PENDING.set(await self._ledger.read(approvals.count_pending))
-        told = await self._ledger.read(partial(signals.get, name=SIGNAL))
+        metrics.APPROVALS_PENDING.set(pending)
         if bool(told.number) != bool(standing.breaker_open_until):
             await self._ledger.write(self._tell)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from receiver.approval import Answer, Approval
 from receiver.approvals import NotAsked, Unanswerable, Unapproved, Unknown
@@ -117,13 +118,11 @@ def test_who_died_before_people_were_told_is_followed_by_one_who_tells_them(
     assert bench.kinds().count("approval_asked") == 1
 
 
-def _forget(connection: object, run_id: int) -> None:
-    from receiver.store import runs
-
-    run = runs.get(connection, run_id)  # type: ignore[arg-type]
+def _forget(connection: sa.Connection, run_id: int) -> None:
+    run = runs.get(connection, run_id)
     assert run
     kept = {name: value for name, value in run.state.items() if name != "told"}
-    runs.change(connection, run, at=START, wake_at=START, state=kept)  # type: ignore[arg-type]
+    runs.change(connection, run, at=START, wake_at=START, state=kept)
 
 
 def test_observe_mode_asks_nobody_and_says_that_it_would(bench: Bench, recorder: HttpRecorder) -> None:

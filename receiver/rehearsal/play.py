@@ -31,6 +31,7 @@ from receiver.signing import Signer
 from receiver.standstill import Standstill
 from receiver.store import Ledger, deliveries, runs
 from receiver.store.log import Log
+from receiver.target import Target
 from receiver.targets import Platform
 from receiver.worker import Worker
 
@@ -70,7 +71,15 @@ class _Play:
         self._previous: Mapping[str, Any] = {}
 
     async def play(self) -> list[Difference]:
-        self._begin()
+        world = self._begin()
+        try:
+            return await self._play()
+        finally:
+            for part in (world.prometheus, world.alertmanager, world.outbound, self._ledger):
+                if part:
+                    await part.close()
+
+    async def _play(self) -> list[Difference]:
         found: list[Difference] = []
         for moment in self._script.moments():
             await self._go_on(self._test.start + moment)
@@ -79,10 +88,9 @@ class _Play:
                     found += await self._happens(index, given)
             await self._worker.settle()
             found += await self._compare(moment)
-        await self._ledger.close()
         return found
 
-    def _begin(self) -> None:
+    def _begin(self) -> World:
         log = Log(actor="rehearsal", key=None)
         clock = self._outside.clock
         signer = Signer(b"a rehearsal")
@@ -114,6 +122,7 @@ class _Play:
         everybody = Team(api_keys=tuple({given.by for given in self._test.input}))
         teams = {name: everybody for each in in_force if each.approval for name in each.approval.approvers}
         self._approvals = Approvals(self._ledger, log, teams, signer=signer, clock=clock, wake=self._worker.wake)
+        return world
 
     async def _go_on(self, until: datetime) -> None:
         """Let time pass, and do what falls due."""
@@ -197,9 +206,21 @@ class _Play:
             self._outside.workloads |= {(kind, name): state for name, state in workloads.items()}
 
     def _platforms(self) -> dict[tuple[str, str], Platform]:
-        """One of each kind, under every name that a playbook calls one by."""
-        called: set[tuple[str, str]] = {("docker", "local"), ("kubernetes", "default")}
-        return {(kind, name): Stage(name, kind, self._outside) for kind, name in called}
+        """Of each kind those that the playbooks call by name, or one where they call none."""
+        called: dict[str, set[str]] = {"docker": set(), "kubernetes": set()}
+        for playbook in self._playbooks.values():
+            if not isinstance(playbook.target, Target):
+                continue
+            docker, kubernetes = playbook.target.docker, playbook.target.kubernetes
+            if docker and docker.host:
+                called["docker"].add(docker.host)
+            if kubernetes and kubernetes.cluster:
+                called["kubernetes"].add(kubernetes.cluster)
+        return {
+            (kind, name): Stage(name, kind, self._outside)
+            for kind, names in called.items()
+            for name in names or {"the-only-one"}
+        }
 
     def _as_rehearsed(self, playbook: Playbook) -> Playbook:
         if self._test.mode == "as_written" or playbook.enforced:
@@ -221,4 +242,4 @@ def _named(playbooks: Mapping[str, Playbook]) -> Iterator[str]:
             yield from playbook.approval.approvers
         for step in (*playbook.steps, *playbook.on_failure):
             if step.verb == "notify":
-                yield step.notify.receiver  # type: ignore[attr-defined]
+                yield getattr(step, step.verb).receiver

@@ -62,25 +62,26 @@ def decide(
     return connection.execute(approvals.update().where(open_).values(values)).rowcount == 1
 
 
-def close(
-    connection: sa.Connection,
-    run_id: int,
-    answer: Answer,
-    *,
-    at: datetime,
-    expired: bool = False,
-    also_approved: bool = False,
-) -> None:
-    """End a run's open request without a person's answer.
+def expire(connection: sa.Connection, run_id: int, *, at: datetime) -> None:
+    """End a run's open request, if nobody has answered it in time."""
+    _end(connection, run_id, approvals.c.decision.is_(None) & (approvals.c.expires_at <= at), Answer.EXPIRED, at=at)
 
-    Only one that is `expired`, or with it a yes that no run has acted on.
-    """
-    open_: sa.ColumnElement[bool] = approvals.c.decision.is_(None)
-    if expired:
-        open_ &= approvals.c.expires_at <= at
-    if also_approved:
-        open_ |= (approvals.c.decision == Answer.APPROVED) & approvals.c.used_at.is_(None)
-    ours = (approvals.c.run_id == run_id) & open_
+
+def withdraw(connection: sa.Connection, run_id: int, *, at: datetime) -> None:
+    """End a run's open request: there is nothing to decide any more, or it is another question."""
+    _end(connection, run_id, approvals.c.decision.is_(None), Answer.WITHDRAWN, at=at)
+
+
+def revoke(connection: sa.Connection, run_id: int, *, at: datetime) -> None:
+    """As `withdraw`, and with it a yes that no run has acted on."""
+    unused = (approvals.c.decision == Answer.APPROVED) & approvals.c.used_at.is_(None)
+    _end(connection, run_id, approvals.c.decision.is_(None) | unused, Answer.WITHDRAWN, at=at)
+
+
+def _end(
+    connection: sa.Connection, run_id: int, which: sa.ColumnElement[bool], answer: Answer, *, at: datetime
+) -> None:
+    ours = (approvals.c.run_id == run_id) & which
     connection.execute(approvals.update().where(ours).values(decision=answer, decided_at=at))
 
 

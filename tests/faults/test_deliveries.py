@@ -120,13 +120,21 @@ def test_a_full_disk_is_a_503_until_there_is_room_and_then_alertmanagers_retry_i
     assert amend.ask("GET", "/api/v1/audit/verify").json()["verified"] is True
 
 
-def test_a_postgresql_that_went_away_is_a_503_until_it_is_back(
+def on_a_server_of_its_own(
     tmp_path: Path, running: ExitStack, recorder: HttpRecorder
-) -> None:
+) -> tuple[PostgreSql, Receiver, Alertmanager]:
+    """A PostgreSQL that may be broken, the receiver on it, and the Alertmanager that sends there."""
     postgresql = running.enter_context(PostgreSql())
     amend = running.enter_context(receiver(tmp_path, recorder, store={"url": postgresql.database()}))
     config = to_webhook(amend.webhook_url, token_file=amend.token_file)
     alertmanager = running.enter_context(Alertmanager(tmp_path, config))
+    return postgresql, amend, alertmanager
+
+
+def test_a_postgresql_that_went_away_is_a_503_until_it_is_back(
+    tmp_path: Path, running: ExitStack, recorder: HttpRecorder
+) -> None:
+    postgresql, amend, alertmanager = on_a_server_of_its_own(tmp_path, running, recorder)
     postgresql.kill9()
     told_again_until_stored(amend, alertmanager, recorder, postgresql.start)
     assert len(recorder.requests) == 1, "what was refused was not stored"
@@ -135,10 +143,7 @@ def test_a_postgresql_that_went_away_is_a_503_until_it_is_back(
 def test_a_postgresql_that_hangs_is_a_503_until_it_goes_on(
     tmp_path: Path, running: ExitStack, recorder: HttpRecorder
 ) -> None:
-    postgresql = running.enter_context(PostgreSql())
-    amend = running.enter_context(receiver(tmp_path, recorder, store={"url": postgresql.database()}))
-    config = to_webhook(amend.webhook_url, token_file=amend.token_file)
-    alertmanager = running.enter_context(Alertmanager(tmp_path, config))
+    postgresql, amend, alertmanager = on_a_server_of_its_own(tmp_path, running, recorder)
     postgresql.freeze()
     running.callback(postgresql.thaw)
     # what was on its way when it began to hang may be stored in the end: a 503 promises nothing

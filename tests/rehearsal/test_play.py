@@ -209,6 +209,24 @@ expect:
     )
 
 
+def test_a_cluster_that_a_playbook_calls_by_name_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = PLAYBOOKS.replace('name: "{{ labels.deployment }}"}}', 'name: "{{ labels.deployment }}", cluster: prod}}')
+    assert named != PLAYBOOKS
+    monkeypatch.setattr("tests.rehearsal.test_play.PLAYBOOKS", named)
+    assert not played(
+        tmp_path,
+        f"""
+start: {NIGHT}
+{CART}
+{UP}
+input:
+- {{at: 0m, firing: {SLOW}, annotations: {{z_score: 4}}}}
+expect:
+- {{at: 0m, action: restart, target: Deployment/shop/cart}}
+""",
+    )
+
+
 # ── what is not as expected ──
 
 

@@ -206,7 +206,7 @@ def test_a_link_that_was_altered_is_none_of_ours(web: Web, run: Run, asked: Appr
 def test_a_link_of_another_request_of_the_same_run_decides_nothing(
     web: Web, seed: Seed, run: Run, asked: Approval, browser: Browser
 ) -> None:
-    web.write(lambda connection: approvals.close(connection, run.id, Answer.WITHDRAWN, at=web.now))
+    web.write(lambda connection: approvals.withdraw(connection, run.id, at=web.now))
     found = web.read(lambda connection: runs.get(connection, run.id))
     assert found
     seed.ask(found, NOON)
