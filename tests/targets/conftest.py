@@ -4,6 +4,7 @@ Each stands behind a proxy that records what is sent and can lose or hold back t
 """
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -48,9 +49,8 @@ class Subject:
 
 @pytest.fixture
 def docker_proxy(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with Proxy(docker_engine.socket, docker_engine.directory / "proxy.sock") as proxy:
+    with Proxy(docker_engine.socket, Path(tempfile.mkdtemp(dir=docker_engine.directory)) / "proxy.sock") as proxy:
         yield proxy
-    (docker_engine.directory / "proxy.sock").unlink()
 
 
 @pytest.fixture
