@@ -89,7 +89,7 @@ def question(case: Case) -> Question:
     later = plan(case, case.playbook.on_failure, phase=Phase.ON_FAILURE)
     target = {"key": case.key, "name": str(workload), "uid": workload.uid} if workload else None
     # what tells people is filled in with what came of the steps
-    last = [each.shown() if ACTIONS[each.step.verb].changes_target else {"verb": each.step.verb} for each in later]
+    last = [each.shown() if ACTIONS[each.step.verb].intervenes else {"verb": each.step.verb} for each in later]
     # each delivery brings other numbers: they make no other question of what only tells people
     bound = [{"verb": each.step.verb} if each.step.verb == "notify" else each.shown() for each in steps]
     about = [case.run.id, case.run.playbook, case.run.attempt, target, bound, last]

@@ -1,6 +1,7 @@
 """A run that is being worked on, and the world it is worked on in: what every stage of the pipeline is handed."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +29,10 @@ LATER = timedelta(seconds=30)  #: until something that may pass is looked at aga
 MUCH_LATER = timedelta(minutes=5)  #: where whoever ends the wait wakes those that wait
 
 
+async def _sleep(span: timedelta) -> None:
+    await asyncio.sleep(span.total_seconds())
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """All that is outside of a run: the store, the platforms, Prometheus, the clock."""
@@ -43,6 +48,7 @@ class World:
     receivers: Mapping[str, Receiver]
     signer: Signer
     external_url: str = ""
+    sleep: Callable[[timedelta], Awaitable[None]] = _sleep
 
     def tell(self, connection: sa.Connection, run: Run, kind: Kind, data: Mapping[str, Any]) -> None:
         """Write a row about a run to the audit log, in the transaction of what it tells."""
@@ -73,7 +79,7 @@ class Case:
     workload: Workload | None = None
     platform: Platform | None = None
     approval: Approval | None = None  #: what a person agreed to, where somebody had to
-    scaled: bool = False  #: by this run
+    replaced: bool = False  #: what it is made of may be something else by now, by this run's doing
     asks: str = ""  #: why a person would have to agree, in observe mode
 
     @property

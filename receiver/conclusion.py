@@ -134,7 +134,7 @@ class Conclusion:
     async def _on_failure_step(self, run: Run, case: Case, position: int) -> None:
         """One that cannot be done does not keep the others from being done: people must hear of it."""
         step = case.playbook.on_failure[position]
-        touches = ACTIONS[step.verb].changes_target
+        touches = ACTIONS[step.verb].intervenes
         try:
             if touches:
                 await self._may_touch(case)
@@ -150,7 +150,7 @@ class Conclusion:
     def _allow(self, connection: sa.Connection, case: Case, *, planned: Planned) -> None:
         """Refusal when nothing more may be begun."""
         guards: list[LedgerGuard] = [NotPaused()]
-        if ACTIONS[planned.step.verb].changes_target:
+        if ACTIONS[planned.step.verb].intervenes:
             guards += [RateLimit(), BreakerClosed()]
             if not approvals.covered(connection, case, planned):
                 raise case.refuse(Reason.APPROVAL_TIMEOUT, "people must agree to it first, and were not asked")

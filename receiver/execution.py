@@ -83,10 +83,10 @@ class Execution:
             await world.ledger.write(partial(self._intend_another, run=run, case=case, planned=planned, allow=allow))
         began = world.clock()
         status, result, error = await self._do(case, planned)
-        platform = case.workload.selector.platform if case.workload and ACTIONS[verb].changes_target else ""
+        platform = case.workload.selector.platform if case.workload and ACTIONS[verb].kinds else ""
         metrics.ACTIONS.labels(action=verb, platform=platform, result=status).inc()
         metrics.ACTION_SECONDS.labels(action=verb).observe((world.clock() - began).total_seconds())
-        case.scaled = case.scaled or verb == "scale"
+        case.replaced = case.replaced or ACTIONS[verb].replaces
         data = {
             "phase": planned.phase,
             "position": planned.position,
@@ -123,13 +123,15 @@ class Execution:
 
     async def _do(self, case: Case, planned: Planned) -> tuple[StepStatus, Mapping[str, Any], str]:
         action = ACTIONS[planned.step.verb]
-        within = planned.step.timeout.total_seconds()
+        span = max(planned.step.timeout, action.takes(planned.arguments))
+        within = span.total_seconds()
         scene = Scene(
             workload=case.workload,
             platform=case.platform,
-            within=planned.step.timeout,
+            within=span,
             outbound=self.world.outbound,
             notify=partial(self._notify, case),
+            sleep=self.world.sleep,
         )
         kinds = (Temporary, Uncertain) if action.idempotent else (Temporary,)
 

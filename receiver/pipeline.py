@@ -86,7 +86,7 @@ class Pipeline:
         for planned in decision.plan:
             verb, first = planned.step.verb, planned.position == 0
             try:
-                if ACTIONS[verb].changes_target and not first:  # the steps before it may have changed what is there
+                if ACTIONS[verb].intervenes and not first:  # the steps before it may have changed what is there
                     await look_again(case, self.world)
                 # the first was allowed and intended with the claim
                 allow = partial(NotPaused().judge, case=case, world=self.world) if verb in COUNTED else None

@@ -25,7 +25,10 @@ class Planned:
     position: int
 
     def shown(self) -> dict[str, Any]:
-        return {"verb": self.step.verb, "arguments": self.arguments.model_dump(mode="json", exclude_unset=True)}
+        return {
+            "verb": self.step.verb,
+            "arguments": self.arguments.model_dump(mode="json", exclude_unset=True, by_alias=True),
+        }
 
 
 def plan(case: Case, steps: Sequence[Step], *, phase: Phase) -> list[Planned]:

@@ -113,7 +113,7 @@ class Step(Part):
         """The arguments with their templates filled in; Unrenderable when they cannot be."""
         written: BaseModel = getattr(self, self.verb)
         try:
-            return type(written).model_validate(written.model_dump(exclude_unset=True), context=context)
+            return type(written).model_validate(written.model_dump(exclude_unset=True, by_alias=True), context=context)
         except ValidationError as error:
             raise render.Unrenderable(f"{self.verb}: {error.errors()[0]['msg']}") from error
 

@@ -13,9 +13,9 @@ class Selector:
 
     platform: str  #: `docker` or `kubernetes`
     instance: str | None  #: the configured platform's name; None where there is just one
-    kind: str  #: `container`, `compose`; `Deployment`, `StatefulSet`, `DaemonSet`
+    kind: str  #: `container`, `compose`, `service`; `Deployment`, `StatefulSet`, `DaemonSet`, `Pod`, `Node`
     name: str
-    scope: str | None = None  #: the namespace, or the Compose project
+    scope: str | None = None  #: the namespace, or the Compose project; a node and a Swarm's service have none
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.kind, self.scope, self.name) if part)

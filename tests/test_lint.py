@@ -227,6 +227,13 @@ def test_steps_and_a_health_check_without_a_target(tmp_path: Path) -> None:
     ]
 
 
+def test_a_verb_that_cannot_act_on_such_a_target(tmp_path: Path) -> None:
+    misplaced = {**PLAYBOOK, "steps": [{"drain": {}}], "verify": {"resolved_within": "10m"}}
+    place, message = only(found(tmp_path, misplaced), "target/kind")
+    assert message.startswith('"drain" acts on Node, and the target is of the kind compose')
+    assert place.startswith("playbooks.yml:")
+
+
 def test_questions_to_a_prometheus_that_is_not_configured(tmp_path: Path) -> None:
     asking = {**PLAYBOOK, "only_if": "vector(1)", "verify": {"resolved_within": "10m", "query": "vector(1)"}}
     findings = found(tmp_path, asking, prometheus=None)

@@ -65,6 +65,7 @@ class Platform:
     def __init__(self, *names: str) -> None:
         self.workloads = {name: workload(name) for name in names}
         self.calls: list[tuple[str, str]] = []
+        self.rolled_out: datetime | None = None
         self.failing: Exception | None = None  #: what a call that changes something raises
         self.silent: Exception | None = None  #: what looking something up raises
         self.gate: asyncio.Event | None = None  #: what a call waits for before it answers
@@ -82,6 +83,18 @@ class Platform:
 
     async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:
         return await self._do(f"scale to {replicas}", workload)
+
+    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
+        return await self._do(f"rollback to {to}", workload)
+
+    async def rolled_out_at(self, workload: Workload) -> datetime | None:
+        return self.rolled_out
+
+    async def stop(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        return await self._do("stop", workload)
+
+    async def start(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        return await self._do("start", workload)
 
     async def close(self) -> None:
         """Nothing is open."""

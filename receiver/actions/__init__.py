@@ -5,39 +5,36 @@ Temporary (nothing was sent), Uncertain (sent, no answer) or Permanent (it will 
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from receiver.actions.cordon import Cordon
+from receiver.actions.delete_pod import DeletePod
+from receiver.actions.drain import Drain
 from receiver.actions.http import Http
 from receiver.actions.notify import Notify
 from receiver.actions.restart import Restart
+from receiver.actions.rollback import Rollback
 from receiver.actions.scale import Scale
-from receiver.actions.scene import Scene
+from receiver.actions.start import Start
+from receiver.actions.stop import Stop
+from receiver.actions.uncordon import Uncordon
+from receiver.actions.verb import Verb
+from receiver.actions.wait import Wait
 
-
-class Action(Protocol):
-    """One verb."""
-
-    @property
-    def arguments(self) -> type[BaseModel]: ...
-
-    @property
-    def changes_target(self) -> bool:
-        """It acts on the workload, and so needs one."""
-
-    @property
-    def idempotent(self) -> bool:
-        """Doing it twice does no more than doing it once."""
-
-    async def __call__(self, arguments: Any, scene: Scene) -> Mapping[str, Any]: ...
-
-
-ACTIONS: Mapping[str, Action] = {
+ACTIONS: Mapping[str, Verb] = {
+    "cordon": Cordon(),
+    "delete_pod": DeletePod(),
+    "drain": Drain(),
     "http": Http(),
     "notify": Notify(),
     "restart": Restart(),
+    "rollback": Rollback(),
     "scale": Scale(),
+    "start": Start(),
+    "stop": Stop(),
+    "uncordon": Uncordon(),
+    "wait": Wait(),
 }
 
 VERBS: Mapping[str, type[BaseModel]] = {verb: action.arguments for verb, action in ACTIONS.items()}

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainSerializer
 
 from receiver.actions.scene import Scene
+from receiver.actions.verb import Verb
 from receiver.documents import Part
 from receiver.errors import Permanent
 from receiver.outbound import brief
@@ -32,10 +33,9 @@ class Arguments(Part):
     expect: tuple[int, ...] = Field(default=(), description="statuses that count as done; any 2xx when empty")
 
 
-class Http:
+class Http(Verb):
     arguments = Arguments
-    changes_target = False
-    idempotent = False
+    intervenes = False
 
     async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
         body: dict[str, Any] = {}

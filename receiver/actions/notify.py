@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from receiver.actions.scene import Scene
+from receiver.actions.verb import Verb
 from receiver.documents import Part
 from receiver.template import Template
 
@@ -15,9 +16,10 @@ class Arguments(Part):
     message: Template = DEFAULT
 
 
-class Notify:
+class Notify(Verb):
     arguments = Arguments
-    changes_target = False
+    intervenes = False
+    counts = False  # telling people is no intervention
     idempotent = True  # a message told twice is better than one not told
 
     async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:

@@ -1,21 +1,15 @@
-"""`restart: {}`: a container, a Compose service one by one, or a rollout restart; waits until it runs again."""
+"""`restart: {}`: a container, a service one by one, or a rollout restart; waits until it runs again."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from receiver.actions.scene import Scene
-from receiver.documents import Part
+from receiver.actions.verb import NoArguments, Verb
 
 
-class Arguments(Part):
-    """None."""
+class Restart(Verb):
+    kinds = ("container", "compose", "service", "Deployment", "StatefulSet", "DaemonSet")
 
-
-class Restart:
-    arguments = Arguments
-    changes_target = True
-    idempotent = False
-
-    async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:  # noqa: ARG002
+    async def __call__(self, arguments: NoArguments, scene: Scene) -> Mapping[str, Any]:  # noqa: ARG002
         platform, workload = scene.target()
         return await platform.restart(workload, within=scene.within)

@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from receiver.actions.scene import Scene
+from receiver.actions.verb import Verb
 from receiver.documents import Part
 from receiver.errors import Permanent
 
@@ -39,10 +40,10 @@ class Arguments(Part):
         return math.ceil(now * (self.factor or 1))
 
 
-class Scale:
+class Scale(Verb):
     arguments = Arguments
-    changes_target = True
-    idempotent = False
+    kinds = ("compose", "service", "Deployment", "StatefulSet")
+    replaces = True
 
     async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
         platform, workload = scene.target()

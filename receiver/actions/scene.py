@@ -20,6 +20,7 @@ class Scene:
     within: timedelta
     outbound: Outbound
     notify: Callable[[str, str], Awaitable[Mapping[str, Any]]]  #: (receiver's name, message)
+    sleep: Callable[[timedelta], Awaitable[None]]
 
     def target(self) -> tuple[Platform, Workload]:
         """What to act on; a playbook without a target is refused when it is read, so this is a last line."""

@@ -13,8 +13,8 @@ from receiver.playbook import Step
 from receiver.run import Reason, Refusal, Status
 from receiver.store import limits
 
-COUNTED = tuple(verb for verb in ACTIONS if verb != "notify")
-"""Verbs that limits.actions_per_minute counts: telling people is no intervention."""
+COUNTED = tuple(verb for verb, action in ACTIONS.items() if action.counts)
+"""Verbs that limits.actions_per_minute counts."""
 
 
 class MaxTargets(LedgerGuard):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from receiver.actions import ACTIONS
 from receiver.case import LATER, Case, World
 from receiver.guards.guard import LedgerGuard, ask
 from receiver.matchers import all_match
@@ -83,8 +84,8 @@ async def look_again(case: Case, world: World) -> None:
         raise case.refuse(Reason.AMBIGUOUS_TARGET, f"the target was {case.run.workload}, and is {case.key} now")
     agreed = case.run.state.get("agreed_uid")
     # a group of containers that the run itself has scaled is another group
-    scaled = case.scaled or any(step.verb == "scale" for step in case.run.steps)
-    if agreed and case.workload and case.workload.uid != agreed and not scaled:
+    replaced = case.replaced or any(ACTIONS[step.verb].replaces for step in case.run.steps if step.verb in ACTIONS)
+    if agreed and case.workload and case.workload.uid != agreed and not replaced:
         raise case.refuse(Reason.AMBIGUOUS_TARGET, f"{case.key} is another one than people agreed to")
 
 

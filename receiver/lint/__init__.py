@@ -53,6 +53,7 @@ CHECKS: Mapping[str, Check] = {
     "http/host": Check(ERROR, against_settings.host_not_allowed),
     "target/platform": Check(ERROR, against_settings.unknown_platform),
     "target/missing": Check(ERROR, against_settings.missing_target),
+    "target/kind": Check(ERROR, against_settings.wrong_kind),
     "prometheus/missing": Check(ERROR, against_settings.missing_prometheus),
     "limits/retention": Check(ERROR, against_settings.forgotten),
     "limits/steps": Check(ERROR, against_settings.too_many_steps),

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
 
+from receiver.actions import ACTIONS
 from receiver.documents import did_you_mean
 from receiver.durations import format_duration
 from receiver.errors import ConfigError
@@ -130,7 +131,12 @@ def unknown_platform(setup: Setup) -> Iterator[ConfigError]:
 
 def _foreign_namespace(setup: Setup, written: Written, target: Target) -> Iterator[ConfigError]:
     wanted = target.kubernetes
-    if wanted is None or "{" in wanted.namespace or (wanted.cluster and "{" in wanted.cluster):
+    if (
+        wanted is None
+        or wanted.namespace is None
+        or "{" in wanted.namespace
+        or (wanted.cluster and "{" in wanted.cluster)
+    ):
         return
     for cluster in setup.settings.platforms.kubernetes:
         if wanted.cluster in (None, cluster.name) and wanted.namespace not in cluster.namespaces:
@@ -144,12 +150,27 @@ def missing_target(setup: Setup) -> Iterator[ConfigError]:
     for written in setup.playbooks:
         if written.playbook.target != "none":
             continue
-        for place, step in written.changing():
+        for place, step in written.steps():
+            if not ACTIONS[step.verb].kinds:
+                continue
             message = f'"{step.verb}" needs something to act on; add target: {{docker: …}} or {{kubernetes: …}}'
             yield written.error(place, message)
         if written.playbook.verify and written.playbook.verify.healthy:
             message = "there is no target whose health could be looked at; add target:, or leave out healthy"
             yield written.error(("verify", "healthy"), message)
+
+
+def wrong_kind(setup: Setup) -> Iterator[ConfigError]:
+    """Steps that cannot act on a target of this kind."""
+    for written in setup.playbooks:
+        if written.playbook.target == "none":
+            continue
+        kind = written.playbook.target.kind
+        for place, step in written.steps():
+            able = ACTIONS[step.verb].kinds
+            if able and kind not in able:
+                message = f'"{step.verb}" acts on {" or ".join(able)}, and the target is a {kind}'
+                yield written.error(place, f"{message}; take another verb, or make it a playbook with another target")
 
 
 def missing_prometheus(setup: Setup) -> Iterator[ConfigError]:

@@ -42,8 +42,8 @@ class Written:
                 yield (phase, index), step
 
     def changing(self) -> Iterator[tuple[Place, Step]]:
-        """The steps that act on the target."""
-        return ((place, step) for place, step in self.steps() if ACTIONS[step.verb].changes_target)
+        """The steps that change what runs."""
+        return ((place, step) for place, step in self.steps() if ACTIONS[step.verb].intervenes)
 
 
 @dataclass(frozen=True)

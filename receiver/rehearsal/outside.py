@@ -77,13 +77,60 @@ class Stage:
         return {"before": workload.ready, "after": workload.ready}
 
     async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
-        state = self._take(workload)
-        place = (self.kind, str(workload))
-        self.outside.workloads[place] = state.model_copy(update={"replicas": replicas, "ready": None})
+        self._change(workload, replicas=replicas, ready=None)
         return {"before": workload.replicas, "after": replicas}
+
+    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        self._change(workload, version=to or "the one before")
+        return {"before": workload.version, "after": to or "the one before"}
+
+    async def rolled_out_at(self, workload: Workload) -> datetime | None:  # noqa: ARG002
+        return None
+
+    async def stop(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        self._change(workload, ready=0)
+        return {}
+
+    async def start(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        self._change(workload, ready=None)
+        return {}
+
+    async def delete_pod(
+        self,
+        workload: Workload,
+        *,
+        grace: int | None,  # noqa: ARG002
+        force: bool,  # noqa: ARG002
+        within: timedelta,  # noqa: ARG002
+    ) -> Mapping[str, Any]:
+        self._take(workload)
+        del self.outside.workloads[self.kind, str(workload)]
+        return {}
+
+    async def cordon(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        self._take(workload)
+        return {}
+
+    async def uncordon(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        self._take(workload)
+        return {}
+
+    async def drain(
+        self,
+        workload: Workload,
+        *,
+        delete_emptydir_data: bool,  # noqa: ARG002
+        within: timedelta,  # noqa: ARG002
+    ) -> Mapping[str, Any]:
+        self._take(workload)
+        return {}
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    def _change(self, workload: Workload, **update: Any) -> None:
+        state = self._take(workload)
+        self.outside.workloads[self.kind, str(workload)] = state.model_copy(update=update)
 
     def _take(self, workload: Workload) -> State:
         state = self.outside.workloads[self.kind, str(workload)]

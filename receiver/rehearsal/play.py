@@ -106,6 +106,7 @@ class _Play:
             receivers=_receivers(self._playbooks),
             signer=signer,
             external_url="https://amend.invalid",
+            sleep=self._sleep,
         )
         in_force = list(self._playbooks.values())
         self._worker = Worker(
@@ -123,6 +124,9 @@ class _Play:
         teams = {name: everybody for each in in_force if each.approval for name in each.approval.approvers}
         self._approvals = Approvals(self._ledger, log, teams, signer=signer, clock=clock, wake=self._worker.wake)
         return world
+
+    async def _sleep(self, span: timedelta) -> None:
+        self.now += span
 
     async def _go_on(self, until: datetime) -> None:
         """Let time pass, and do what falls due."""

@@ -5,8 +5,8 @@ more than one workload, and never waits longer than it was told.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Protocol, runtime_checkable
 
 from receiver.workload import Selector, Workload
 
@@ -32,8 +32,44 @@ class Platform(Protocol):
     async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:
         """Set the number of replicas and wait until they run; errors as `restart`."""
 
+    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
+        """Go back to a revision or an image, or to the one before, and wait until it runs; errors as `restart`."""
+
+    async def rolled_out_at(self, workload: Workload) -> datetime | None:
+        """When what it runs now was first deployed; None where the platform does not tell. Errors as `resolve`."""
+
     async def close(self) -> None:
         """Let go of connections and threads; never waits for a call that hangs."""
+
+
+@runtime_checkable
+class Containers(Platform, Protocol):
+    """A platform with single containers; errors as `restart`."""
+
+    async def stop(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        """Stop it, with its own grace time."""
+
+    async def start(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        """Start it, and wait until it runs."""
+
+
+@runtime_checkable
+class Nodes(Platform, Protocol):
+    """A platform that puts pods on nodes; errors as `restart`."""
+
+    async def delete_pod(
+        self, workload: Workload, *, grace: int | None, force: bool, within: timedelta
+    ) -> Mapping[str, Any]:
+        """Evict it and wait until it is gone; `grace` in seconds, `force` for one that does not end."""
+
+    async def cordon(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        """Let no new pod come to a node."""
+
+    async def uncordon(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        """Let new pods come again."""
+
+    async def drain(self, workload: Workload, *, delete_emptydir_data: bool, within: timedelta) -> Mapping[str, Any]:
+        """Cordon a node, evict what runs there, and wait until it is gone."""
 
 
 def _docker(settings: Any) -> Platform:

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from receiver.errors import Permanent, Temporary, Uncertain
@@ -38,7 +38,7 @@ class DockerHost:
         self.name = docker.name
         self._patience = patience
         self._url = docker.url
-        self._allow = tuple(_labels(entry) for entry in docker.allow)
+        self._allow = docker.allow
         self._threads = Threads(f"docker {docker.name}")
 
     async def resolve(self, selector: Selector) -> Workload:
@@ -81,6 +81,13 @@ class DockerHost:
             "after": {"replicas": len(after), "containers": after},
         }
 
+    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        raise Permanent(f"{workload} cannot be rolled back yet")
+
+    async def rolled_out_at(self, workload: Workload) -> datetime | None:  # noqa: ARG002
+        """Docker does not tell a deployment from a container that was added."""
+        return None
+
     async def close(self) -> None:
         """A conversation with the engine ends with its operation, and threads that hang are not waited for."""
 
@@ -109,7 +116,7 @@ class DockerHost:
         return sorted(members, key=lambda member: (number(member), member.name))
 
     def _allows(self, member: Container) -> bool:
-        return any(labels.items() <= member.labels.items() for labels in self._allow)
+        return platforms.selected(member.labels, self._allow)
 
     async def _unchanged(self, engine: Engine, workload: Workload) -> list[Container]:
         """The members as they are now, if they still are those that were resolved."""
@@ -140,12 +147,6 @@ class DockerHost:
             why="; ".join(f"{member.name} {member.ailment}" for member in ailing),
             detail={"containers": ", ".join(member.name for member in members)},
         )
-
-
-def _labels(entry: str) -> Mapping[str, str]:
-    """`k=v,k2=v2`, which settings/ has checked."""
-    pairs = (pair.partition("=") for pair in entry.split(","))
-    return {key: value for key, _, value in pairs}
 
 
 def _refuse_odd_names(selector: Selector) -> None:

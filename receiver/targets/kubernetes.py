@@ -94,6 +94,12 @@ class Cluster:
         after = await self._until(server, workload, lambda now: _scaled(now, replicas, owned=bool(scalers)))
         return {"before": _summary(before), "after": _summary(after), "by": by}
 
+    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+        raise Permanent(f"{workload} cannot be rolled back yet")
+
+    async def rolled_out_at(self, workload: Workload) -> datetime | None:  # noqa: ARG002
+        return None
+
     async def close(self) -> None:
         """Idle connections go; a thread that hangs is not waited for."""
         if self._connection:

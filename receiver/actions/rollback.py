@@ -1,0 +1,29 @@
+"""`rollback: {}`: back to what ran before the last deployment; waits until it runs.
+
+A Kubernetes workload goes back to a revision, a Swarm service to its previous specification, and a Compose service to
+an image.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from receiver.actions.scene import Scene
+from receiver.actions.verb import Verb
+from receiver.documents import Part
+
+
+class Arguments(Part):
+    # no template: what runs is never chosen by a label
+    to: Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)] | None = None
+
+
+class Rollback(Verb):
+    arguments = Arguments
+    kinds = ("compose", "service", "Deployment", "StatefulSet", "DaemonSet")
+    replaces = True
+
+    async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
+        platform, workload = scene.target()
+        return await platform.rollback(workload, to=arguments.to, within=scene.within)

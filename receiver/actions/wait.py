@@ -1,0 +1,38 @@
+"""`wait: {for: 30s}`: give something time before the next step."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from receiver.actions.scene import Scene
+from receiver.actions.verb import Verb
+from receiver.documents import Part
+from receiver.durations import Duration, format_duration
+
+LONGEST = timedelta(hours=1)  #: a run that waits holds its workload
+
+
+def _bounded(value: timedelta) -> timedelta:
+    if not timedelta() < value <= LONGEST:
+        raise ValueError(f"must be longer than 0s, and not longer than {format_duration(LONGEST)}")
+    return value
+
+
+class Arguments(Part):
+    span: Annotated[Duration, AfterValidator(_bounded)] = Field(alias="for", examples=["30s"])
+
+
+class Wait(Verb):
+    arguments = Arguments
+    intervenes = False
+    counts = False
+    idempotent = True
+
+    def takes(self, arguments: Arguments) -> timedelta:
+        return arguments.span
+
+    async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
+        await scene.sleep(arguments.span)
+        return {"waited": format_duration(arguments.span)}
