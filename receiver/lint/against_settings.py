@@ -169,7 +169,7 @@ def wrong_kind(setup: Setup) -> Iterator[ConfigError]:
         for place, step in written.steps():
             able = ACTIONS[step.verb].kinds
             if able and kind not in able:
-                message = f'"{step.verb}" acts on {" or ".join(able)}, and the target is a {kind}'
+                message = f'"{step.verb}" acts on {" or ".join(able)}, and the target is of the kind {kind}'
                 yield written.error(place, f"{message}; take another verb, or make it a playbook with another target")
 
 
