@@ -12,6 +12,7 @@ from receiver.alertmanager import Alertmanager
 from receiver.approval import Approval
 from receiver.audit import Kind
 from receiver.conventions import NUMBERS
+from receiver.deployments import Deployments
 from receiver.outbound import Outbound
 from receiver.playbook import Playbook
 from receiver.prometheus import Prometheus
@@ -49,6 +50,10 @@ class World:
     signer: Signer
     external_url: str = ""
     sleep: Callable[[timedelta], Awaitable[None]] = _sleep
+
+    @property
+    def deployments(self) -> Deployments:
+        return Deployments(self.ledger, self.log, self.clock)
 
     def tell(self, connection: sa.Connection, run: Run, kind: Kind, data: Mapping[str, Any]) -> None:
         """Write a row about a run to the audit log, in the transaction of what it tells."""

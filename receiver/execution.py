@@ -131,6 +131,8 @@ class Execution:
             within=span,
             outbound=self.world.outbound,
             notify=partial(self._notify, case),
+            deployments=self.world.deployments,
+            run_id=case.run.id,
             sleep=self.world.sleep,
         )
         kinds = (Temporary, Uncertain) if action.idempotent else (Temporary,)

@@ -131,6 +131,7 @@ class Playbook(Part):
     on: Literal["firing", "resolved"] = "firing"
     condition: Annotated[Condition, _parsed(Condition), Written] | None = None
     also_firing: tuple[Annotated[Matcher, _parsed(Matcher), Written], ...] = ()
+    deployed_within: Duration | None = None
     target: Target | Literal["none"] = "none"
     only_if: PromQL | None = None
     active_time_intervals: tuple[str, ...] = ()

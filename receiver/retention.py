@@ -37,6 +37,7 @@ class Retention:
         for batch in (
             partial(retention.prune_deliveries, before=before),
             partial(retention.prune_episodes, before=before),
+            partial(retention.prune_deployments, before=before),
             partial(self._prune_log, before=before),
         ):
             while removed := await self._ledger.write(batch):

@@ -25,6 +25,7 @@ from receiver.anchor import Anchoring
 from receiver.approvals import Approvals
 from receiver.audit import Kind
 from receiver.case import World
+from receiver.deployments import Deployments
 from receiver.errors import ConfigError, ConfigErrors
 from receiver.identity import Windows
 from receiver.matching import Matching
@@ -245,6 +246,7 @@ class Service:
             signer=self.signer,
             standstill=self.standstill,
             approvals=self.approvals,
+            deployments=Deployments(self.ledger, self.audit, now),
         )
 
 

@@ -26,4 +26,9 @@ class Rollback(Verb):
 
     async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
         platform, workload = scene.target()
-        return await platform.rollback(workload, to=arguments.to, within=scene.within)
+        to = arguments.to
+        if to is None and workload.selector.kind == "compose":
+            to = await scene.deployments.good_image(workload)
+        done = await platform.rollback(workload, to=to, within=scene.within)
+        await scene.deployments.rolled_back(workload, run_id=scene.run_id)
+        return done

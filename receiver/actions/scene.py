@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from receiver.deployments import Deployments
 from receiver.errors import Permanent
 from receiver.outbound import Outbound
 from receiver.targets import Platform
@@ -20,6 +21,8 @@ class Scene:
     within: timedelta
     outbound: Outbound
     notify: Callable[[str, str], Awaitable[Mapping[str, Any]]]  #: (receiver's name, message)
+    deployments: Deployments
+    run_id: int
     sleep: Callable[[timedelta], Awaitable[None]]
 
     def target(self) -> tuple[Platform, Workload]:

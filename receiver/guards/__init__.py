@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from receiver.case import Case, World
 from receiver.guards.alert import Age, ConditionHolds, Enabled, EpisodeState, InTime
+from receiver.guards.deployed import Deployed
 from receiver.guards.guard import Guard, LedgerGuard
 from receiver.guards.history import Attempts, Cooldown, Lock
 from receiver.guards.limits import BreakerClosed, MaxTargets, RateLimit
@@ -24,6 +25,7 @@ GUARDS: Sequence[Guard | LedgerGuard] = (
     ConditionHolds(),
     TargetResolves(),
     AlsoFiring(),
+    Deployed(),
     NotSilenced(),
     Lock(),
     Cooldown(),

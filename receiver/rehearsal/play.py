@@ -119,6 +119,7 @@ class _Play:
             owner="rehearsal",
             orphan_after=timedelta(hours=12),
         )
+        self._deployments = world.deployments
         self._standstill = Standstill(self._ledger, log, self._test.limits.breaker, clock=clock)
         everybody = Team(api_keys=tuple({given.by for given in self._test.input}))
         teams = {name: everybody for each in in_force if each.approval for name in each.approval.approvers}
@@ -150,6 +151,8 @@ class _Play:
             await self._deliver({**self._previous, "labels": labels}, firing=False)
         elif given.platform is not None:
             self._place(given.platform)
+        elif given.deployed is not None:
+            await self._deployments.mark(**given.deployed.model_dump(), at=self.now, by=given.by)
         elif given.prometheus is not None:
             self._outside.set_values(given.prometheus)
         elif given.silence is not None:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from receiver.documents import Document, Part, load, parse
 from receiver.durations import Duration
+from receiver.marker import MarkerStatus
 from receiver.run import Outcome, Reason, Status
 from receiver.settings.limits import Limits
 
@@ -64,6 +65,15 @@ class Platforms(Part):
     kubernetes: Workloads = Field(default={})
 
 
+class Deployed(Part):
+    """A deployment marker."""
+
+    service: str
+    version: str
+    status: MarkerStatus = MarkerStatus.SUCCEEDED
+    metadata: dict[str, str] = Field(default={})
+
+
 class Input(Part):
     """Something that happens at a moment: exactly one thing."""
 
@@ -77,6 +87,7 @@ class Input(Part):
     by: str = "somebody"
     pause: bool = False
     resume: bool = False
+    deployed: Deployed | None = None  #: somebody deploys, and says so
     silence: dict[str, str] | None = None  #: alerts with these labels are silenced from now on; {} ends that
     platform: Platforms | None = None  #: these workloads are so from now on
     prometheus: dict[str, float | None] | None = None  #: these expressions have these values from now on

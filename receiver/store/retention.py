@@ -10,10 +10,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from receiver.run import OVER
-from receiver.store.tables import alerts, approvals, audit, deliveries, episodes, runs, steps
+from receiver.store.tables import alerts, approvals, audit, deliveries, deployments, episodes, runs, steps
 
 BATCH = 500  #: rows of the leading table in one transaction
 ENTRIES = 10_000  #: of the audit log
+MARKERS = 20  #: of a service, that stay however old they are
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ def prune_episodes(connection: sa.Connection, *, before: datetime) -> int:
     _delete(connection, steps.c.run_id, of_them)
     _delete(connection, runs.c.id, of_them)
     _delete(connection, episodes.c.id, ids)
+    return len(ids)
+
+
+def prune_deployments(connection: sa.Connection, *, before: datetime) -> int:
+    """Remove old markers but for the latest of each service, among which a rollback looks; how many."""
+    place = sa.func.row_number().over(partition_by=deployments.c.service, order_by=deployments.c.at.desc())
+    numbered = sa.select(deployments.c.id, deployments.c.at, place.label("place")).subquery()
+    old = sa.select(numbered.c.id).where(numbered.c.at < before, numbered.c.place > MARKERS).limit(BATCH)
+    ids = connection.execute(old).scalars().all()
+    _delete(connection, deployments.c.id, ids)
     return len(ids)
 
 

@@ -207,6 +207,20 @@ sa.Index(
     postgresql_where=approvals.c.decision.is_(None),
 )
 
+# what was deployed when, as those who deploy tell it
+deployments = sa.Table(
+    "deployments",
+    metadata,
+    _id(),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    _json("metadata"),
+    sa.Index("ix_deployments_service_at", "service", "at"),
+)
+
 # the processes that work on this store, each with what it runs on
 replicas = sa.Table(
     "replicas",

@@ -21,6 +21,7 @@ from receiver.web.deeds import Deeds
 from receiver.web.doors import Doors
 from receiver.web.frame import Frame
 from receiver.web.health import Health
+from receiver.web.markers import Markers
 from receiver.web.pages import Pages
 from receiver.web.session import Sessions
 from receiver.web.sign_in import SignIn
@@ -61,6 +62,7 @@ def create_app(doors: Doors) -> Starlette:
             *Health(doors, keys).routes(),
             *Api(doors, sessions, chain).routes(),
             *Deeds(doors, sessions).routes(),
+            *Markers(doors, keys, sessions).routes(),
             *Decisions(doors, sessions, frame).routes(),
             *Pages(doors, sessions, chain, frame).routes(),
             *SignIn(keys, sessions, frame).routes(),

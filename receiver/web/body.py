@@ -41,6 +41,16 @@ async def form(request: Request) -> dict[str, str]:
 
 async def texts(request: Request, *known: str) -> dict[str, str]:
     """A JSON object of texts, all of which may be left out, as may the body; 400 for anything else."""
+    found = await object_(request)
+    for name, value in found.items():
+        if name not in known:
+            raise HTTPException(400, f'unknown key "{name}"; known here: {", ".join(known)}')
+        _insist(name, value)
+    return {name: value.encode("utf-8", "replace").decode() for name, value in found.items()}
+
+
+async def object_(request: Request) -> dict[str, Any]:
+    """A JSON object, or an empty one where there is no body; 400 for anything else."""
     body = await read(request)
     if not body.strip():
         return {}
@@ -50,11 +60,7 @@ async def texts(request: Request, *known: str) -> dict[str, str]:
         raise HTTPException(400, f"the body is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise HTTPException(400, 'the body is not an object; send for example {"comment": "…"}')
-    for name, value in found.items():
-        if name not in known:
-            raise HTTPException(400, f'unknown key "{name}"; known here: {", ".join(known)}')
-        _insist(name, value)
-    return {name: value.encode("utf-8", "replace").decode() for name, value in found.items()}
+    return found
 
 
 def _insist(name: str, value: Any) -> None:

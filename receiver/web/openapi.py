@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from receiver.audit import Kind
+from receiver.marker import MarkerStatus
 from receiver.run import Outcome, Reason, Status
 from receiver.web.query import MOST, USUAL
 
@@ -43,6 +44,7 @@ def document() -> Schema:
                 "Episode": EPISODE,
                 "Playbook": PLAYBOOK,
                 "Entry": ENTRY,
+                "Deployment": DEPLOYMENT,
             },
         },
     }
@@ -204,6 +206,15 @@ ENTRY = _object(
         "hash": STRING,
     }
 )
+DEPLOYMENT = _object(
+    {
+        "id": NUMBER,
+        **dict.fromkeys(("service", "version", "by"), STRING),
+        "status": _words(MarkerStatus),
+        "timestamp": MOMENT,
+        "metadata": LABELS,
+    }
+)
 SENTENCE = _object({"at": MOMENT, "run": {"type": ["integer", "null"]}, "episode": {"type": "integer"}, "text": STRING})
 
 ACTING = (400, 401, 403, 408, 413, 415, 503)
@@ -268,6 +279,38 @@ PATHS: Schema = {
         "comment",
         errors=ACTING,
     ),
+    "/api/v1/deployments": {
+        **_get(
+            "Deployment markers, in the order in which they came, the newest first.",
+            _page("deployments", "Deployment"),
+            _filter("service", STRING, "about this service, as the marker calls it"),
+            *PAGING,
+        ),
+        "post": {
+            "summary": "Say that something was deployed. Needs a key with the role approver.",
+            "security": [{"key": []}],
+            "requestBody": {
+                "required": True,
+                "content": _json(
+                    {
+                        **_object(
+                            {
+                                "service": STRING,
+                                "version": STRING,
+                                "status": {**_words(MarkerStatus), "default": MarkerStatus.SUCCEEDED},
+                                "timestamp": {"type": ["string", "number"], "description": "now without one"},
+                                "metadata": LABELS,
+                            }
+                        ),
+                        "required": ["service", "version"],
+                    }
+                ),
+            },
+            "responses": _answers(
+                _object({"status": {"const": "stored"}, "deployment": NUMBER}), 400, 401, 403, 408, 413, 503
+            ),
+        },
+    },
     "/api/v1/episodes": _get(
         "Episodes of alerts, newest first.",
         _page("episodes", "Episode"),

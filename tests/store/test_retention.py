@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from receiver.audit import Broken, Kind, verify
+from receiver.marker import MarkerStatus
 from receiver.run import Closing, Status
-from receiver.store import deliveries, episodes, log, retention, runs
+from receiver.store import deliveries, deployments, episodes, log, retention, runs
 from receiver.store.log import Log
 from receiver.store.tables import alerts, audit, metadata
 from receiver.store.tables import deliveries as table
@@ -121,3 +122,21 @@ def test_nothing_goes_from_an_empty_store(connection: sa.Connection) -> None:
     assert retention.prune_episodes(connection, before=before) == 0
     assert retention.old_entries(connection, before=before) is None
     assert {name for name, each in metadata.tables.items() if count(connection, each)} == set()
+
+
+def test_old_markers_go_but_for_the_latest_of_each_service(connection: sa.Connection) -> None:
+    for service, many in (("a", retention.MARKERS + 3), ("b", 2)):
+        for number in range(many):
+            deployments.add(
+                connection,
+                service=service,
+                version=str(number),
+                status=MarkerStatus.SUCCEEDED,
+                at=at(number),
+                by="ci",
+                metadata={},
+            )
+    assert retention.prune_deployments(connection, before=at(DAY)) == 3
+    assert retention.prune_deployments(connection, before=at(DAY)) == 0
+    assert [each.version for each in deployments.newest(connection, ["a"])][-1] == "3"
+    assert len(deployments.newest(connection, ["b"])) == 2

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import uvicorn
 
 from receiver.approvals import Approvals
+from receiver.deployments import Deployments
 from receiver.playbook import Playbook
 from receiver.settings import Settings
 from receiver.signing import Signer, signing_secret
@@ -130,6 +131,7 @@ class Web:
             config_hash=lambda: "c0ffee",
             signer=signer,
             standstill=Standstill(self.ledger, audit, rule, clock=clock),
+            deployments=Deployments(self.ledger, audit, clock),
             approvals=Approvals(self.ledger, audit, teams, signer=signer, clock=clock, wake=wake),
         )
 
