@@ -1,20 +1,22 @@
-"""Alertmanager's API, as the worker and the guards ask it: which alerts it still knows, and what is silenced."""
+"""Alertmanager's API, spoken to by the worker, the guards and `silence`: which alerts it knows, what is silenced."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import httpx
 
-from receiver.errors import Temporary
+from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.labels import quoted
 from receiver.matchers import Matcher, all_match
 
 ANSWER_WITHIN = 5.0  #: seconds
 OPERATORS = {(True, False): "=", (True, True): "=~", (False, False): "!=", (False, True): "!~"}
 """Of a silence's matchers, by `isEqual` and `isRegex`."""
+
+_IS = {operator: {"isEqual": equal, "isRegex": regex} for (equal, regex), operator in OPERATORS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,28 @@ class Alertmanager:
         if isinstance(known, Temporary):
             raise Temporary(str(known))
         return next((each for each in known if all_match(each.matchers, labels)), None)
+
+    async def put_silence(self, matchers: Sequence[Matcher], *, since: datetime, until: datetime, comment: str) -> str:
+        """Silence what fits all of these; the silence's id. Temporary, Uncertain or Permanent as an action's errors."""
+        body = {
+            "matchers": [{"name": each.name, "value": each.value, **_IS[each.operator]} for each in matchers],
+            "startsAt": since.isoformat(),
+            "endsAt": until.isoformat(),
+            "createdBy": "amend",
+            "comment": comment,
+        }
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                response = await self._client.post(f"{self.url}/api/v2/silences", json=body)
+            if response.is_client_error:
+                raise Permanent(f"Alertmanager at {self.url} answered {response.status_code}: {response.text[:200]}")
+            response.raise_for_status()
+            return str(response.json()["silenceID"])
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._silent(error) from error
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError, KeyError, TypeError) as error:
+            told = str(error) or type(error).__name__
+            raise Uncertain(f"Alertmanager at {self.url} was told, and did not answer: {told}") from error
 
     async def _in_force(self) -> list[Silence]:
         try:

@@ -15,6 +15,7 @@ from receiver.conventions import NUMBERS
 from receiver.deployments import Deployments
 from receiver.outbound import Outbound
 from receiver.playbook import Playbook
+from receiver.programs import Programs
 from receiver.prometheus import Prometheus
 from receiver.render import Names
 from receiver.run import Episode, Reason, Refusal, Run
@@ -47,6 +48,7 @@ class World:
     limits: Limits
     outbound: Outbound
     receivers: Mapping[str, Receiver]
+    programs: Programs
     signer: Signer
     external_url: str = ""
     sleep: Callable[[timedelta], Awaitable[None]] = _sleep

@@ -122,18 +122,23 @@ class Execution:
         return status, error
 
     async def _do(self, case: Case, planned: Planned) -> tuple[StepStatus, Mapping[str, Any], str]:
-        action = ACTIONS[planned.step.verb]
+        world, action = self.world, ACTIONS[planned.step.verb]
         span = max(planned.step.timeout, action.takes(planned.arguments))
         within = span.total_seconds()
         scene = Scene(
+            run_id=case.run.id,
+            playbook=case.playbook.name,
+            labels=case.episode.labels,
+            now=world.clock(),
+            within=span,
             workload=case.workload,
             platform=case.platform,
-            within=span,
-            outbound=self.world.outbound,
+            alertmanager=world.alertmanager,
+            deployments=world.deployments,
+            outbound=world.outbound,
+            programs=world.programs,
             notify=partial(self._notify, case),
-            deployments=self.world.deployments,
-            run_id=case.run.id,
-            sleep=self.world.sleep,
+            sleep=world.sleep,
         )
         kinds = (Temporary, Uncertain) if action.idempotent else (Temporary,)
 
@@ -147,7 +152,7 @@ class Execution:
             async with asyncio.timeout(within + SETTLE):
                 async for attempt in stamina.retry_context(on=again, attempts=4, timeout=within, wait_initial=0.2):
                     with attempt:
-                        if attempt.num > 1 and (now := await self.world.ledger.read(pause.current)):
+                        if attempt.num > 1 and (now := await world.ledger.read(pause.current)):
                             raise Permanent(f"{now}, before it was tried again")
                         return StepStatus.DONE, dict(await action(planned.arguments, scene)), ""
         except (Temporary, Permanent) as error:

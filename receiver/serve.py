@@ -33,6 +33,7 @@ from receiver.outbound import Outbound
 from receiver.pipeline import Pipeline
 from receiver.playbooks import Playbooks
 from receiver.presence import Presence
+from receiver.programs import Programs
 from receiver.prometheus import Prometheus
 from receiver.retention import Retention
 from receiver.rounds import repeat
@@ -217,6 +218,7 @@ class Service:
             limits=configured.limits,
             outbound=self.outbound,
             receivers=self.receivers,
+            programs=Programs(configured.commands),
             signer=self.signer,
             external_url=configured.server.external_url,
         )

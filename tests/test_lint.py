@@ -227,6 +227,18 @@ def test_steps_and_a_health_check_without_a_target(tmp_path: Path) -> None:
     ]
 
 
+def test_a_command_that_is_not_declared(tmp_path: Path) -> None:
+    runs = {**PLAYBOOK, "steps": [{"command": {"name": "flsh"}}]}
+    _, message = only(found(tmp_path, runs, commands={"flush": {"argv": ["/bin/true"]}}), "command/unknown")
+    assert message == 'no command is called "flsh"; did you mean "flush"?'
+    assert only(found(tmp_path, runs), "command/unknown")[1].endswith("amend.yml")
+
+
+def test_a_silence_without_an_alertmanager_to_tell(tmp_path: Path) -> None:
+    hushes = {**PLAYBOOK, "steps": [{"silence": {"for": "1h"}}]}
+    assert only(found(tmp_path, hushes), "silence/alertmanager")[1].startswith("silence tells Alertmanager")
+
+
 def test_a_verb_that_cannot_act_on_such_a_target(tmp_path: Path) -> None:
     misplaced = {**PLAYBOOK, "steps": [{"drain": {}}], "verify": {"resolved_within": "10m"}}
     place, message = only(found(tmp_path, misplaced), "target/kind")

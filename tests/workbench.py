@@ -29,9 +29,11 @@ from receiver.matching import Matching
 from receiver.outbound import Outbound
 from receiver.pipeline import Pipeline
 from receiver.playbook import read
+from receiver.programs import Programs
 from receiver.prometheus import Prometheus
 from receiver.run import Episode, Run
 from receiver.settings.auth import Team
+from receiver.settings.commands import Command
 from receiver.settings.limits import Limits
 from receiver.settings.receivers import Receiver
 from receiver.signing import Signer
@@ -176,6 +178,7 @@ class Bench:
         alertmanager: str | None = None,
         limits: Limits | None = None,
         receivers: Sequence[Receiver] = (),
+        commands: Mapping[str, Command] | None = None,
     ) -> None:
         self.directory = directory
         self.now = START
@@ -183,6 +186,8 @@ class Bench:
         self.prometheus = Prometheus(prometheus) if prometheus else None
         self.limits = limits or Limits()
         self.signer = Signer(b"a secret of the tests")
+        self.commands = commands or {}
+        self.sleep: Callable[[timedelta], Coroutine[Any, Any, None]] = _at_once
         self._alertmanager = alertmanager
         self.receivers = {each.name: each for each in receivers}
         self.write_playbooks(playbooks)
@@ -266,8 +271,10 @@ class Bench:
             limits=self.limits,
             outbound=self.outbound,
             receivers=self.receivers,
+            programs=Programs(self.commands),
             signer=self.signer,
             external_url="http://amend.test",
+            sleep=self._sleep,
         )
         return Worker(
             ledger=self.ledger,
@@ -331,6 +338,10 @@ class Bench:
         """The first process is gone, whatever it was doing."""
         self.do(self._kill())
 
+    async def _sleep(self, span: timedelta) -> None:
+        """As a test says; by default it is over at once, on the clock that stands still."""
+        await self.sleep(span)
+
     async def _kill(self) -> None:
         tasks = list(self.worker._busy.values())
         for task in tasks:
@@ -343,6 +354,10 @@ class Bench:
         while not self.platform.calls:
             assert asyncio.get_running_loop().time() < until, "nothing was done"
             await asyncio.sleep(0.01)
+
+
+async def _at_once(_: timedelta) -> None:
+    """Nobody waits."""
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from receiver.actions.command import Command
 from receiver.actions.cordon import Cordon
 from receiver.actions.delete_pod import DeletePod
 from receiver.actions.drain import Drain
@@ -16,6 +17,7 @@ from receiver.actions.notify import Notify
 from receiver.actions.restart import Restart
 from receiver.actions.rollback import Rollback
 from receiver.actions.scale import Scale
+from receiver.actions.silence import Silence
 from receiver.actions.start import Start
 from receiver.actions.stop import Stop
 from receiver.actions.uncordon import Uncordon
@@ -23,6 +25,7 @@ from receiver.actions.verb import Verb
 from receiver.actions.wait import Wait
 
 ACTIONS: Mapping[str, Verb] = {
+    "command": Command(),
     "cordon": Cordon(),
     "delete_pod": DeletePod(),
     "drain": Drain(),
@@ -31,6 +34,7 @@ ACTIONS: Mapping[str, Verb] = {
     "restart": Restart(),
     "rollback": Rollback(),
     "scale": Scale(),
+    "silence": Silence(),
     "start": Start(),
     "stop": Stop(),
     "uncordon": Uncordon(),

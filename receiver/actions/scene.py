@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from receiver.alertmanager import Alertmanager
 from receiver.deployments import Deployments
 from receiver.errors import Permanent
 from receiver.outbound import Outbound
+from receiver.programs import Programs
 from receiver.targets import Platform
 from receiver.workload import Workload
 
@@ -16,13 +18,18 @@ from receiver.workload import Workload
 class Scene:
     """What is there when a step is carried out."""
 
+    run_id: int
+    playbook: str
+    labels: Mapping[str, str]  #: of the alert
+    now: datetime
+    within: timedelta
     workload: Workload | None
     platform: Platform | None
-    within: timedelta
-    outbound: Outbound
-    notify: Callable[[str, str], Awaitable[Mapping[str, Any]]]  #: (receiver's name, message)
+    alertmanager: Alertmanager | None
     deployments: Deployments
-    run_id: int
+    outbound: Outbound
+    programs: Programs
+    notify: Callable[[str, str], Awaitable[Mapping[str, Any]]]  #: (receiver's name, message)
     sleep: Callable[[timedelta], Awaitable[None]]
 
     def target(self) -> tuple[Platform, Workload]:

@@ -51,6 +51,8 @@ CHECKS: Mapping[str, Check] = {
     "approval/untold": Check(WARNING, against_settings.nobody_told),
     "approval/link": Check(WARNING, against_settings.no_link),
     "http/host": Check(ERROR, against_settings.host_not_allowed),
+    "command/unknown": Check(ERROR, against_settings.unknown_command),
+    "silence/alertmanager": Check(ERROR, against_settings.missing_alertmanager),
     "target/platform": Check(ERROR, against_settings.unknown_platform),
     "target/missing": Check(ERROR, against_settings.missing_target),
     "target/kind": Check(ERROR, against_settings.wrong_kind),

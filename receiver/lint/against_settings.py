@@ -92,6 +92,28 @@ def no_link(setup: Setup) -> Iterator[ConfigError]:
             yield written.error(("approval",), message)
 
 
+def unknown_command(setup: Setup) -> Iterator[ConfigError]:
+    """A `command` step whose program amend.yml does not declare."""
+    known = setup.settings.commands
+    for written in setup.playbooks:
+        for place, _, raw in _raw_steps(written, "command"):
+            if raw["name"] not in known:
+                way_out = (
+                    did_you_mean(raw["name"], list(known)) or f"; declare it under commands: in {setup.document.path}"
+                )
+                yield written.error((*place, "command", "name"), f'no command is called "{raw["name"]}"{way_out}')
+
+
+def missing_alertmanager(setup: Setup) -> Iterator[ConfigError]:
+    """A `silence` step, without an Alertmanager to tell."""
+    if setup.settings.alertmanager:
+        return
+    for written in setup.playbooks:
+        for place, *_ in _raw_steps(written, "silence"):
+            message = f"silence tells Alertmanager; add alertmanager: {{url: …}} to {setup.document.path}"
+            yield written.error((*place, "silence"), message)
+
+
 def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:
     """An `http` step to a host that is not on the allow-list."""
     allowed = [host.lower() for host in setup.settings.outbound.allow_hosts]

@@ -6,7 +6,7 @@ Everything that is done or told is written down here, in order.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from receiver.alertmanager import Alertmanager, Silence
 from receiver.errors import Permanent, Uncertain
 from receiver.matchers import Matcher
 from receiver.outbound import Outbound
+from receiver.programs import Programs, Said
 from receiver.prometheus import Prometheus, Rule
 from receiver.rehearsal.script import State
 from receiver.run import Reason, Refusal
@@ -188,6 +189,30 @@ class Quiet(Alertmanager):
         matchers = tuple(Matcher.of(name, "=", value) for name, value in silenced.items())
         ends_at = self._outside.clock() + timedelta(minutes=1)
         return Silence(id="1", by="the test", comment="", ends_at=ends_at, matchers=matchers)
+
+    async def put_silence(
+        self,
+        matchers: Sequence[Matcher],
+        *,
+        since: datetime,  # noqa: ARG002
+        until: datetime,  # noqa: ARG002
+        comment: str,  # noqa: ARG002
+    ) -> str:
+        self._outside.silenced = {each.name: each.value for each in matchers}
+        return "1"
+
+
+class Pretended(Programs):
+    """Runs nothing: each command ends with the code that the test gives it."""
+
+    def __init__(self, codes: Mapping[str, int]) -> None:
+        super().__init__({})
+        self._codes = codes
+
+    async def run(self, name: str, args: Sequence[str], *, within: float, run_id: int) -> Said:  # noqa: ARG002
+        if code := self._codes.get(name, 0):
+            raise Permanent(f"{name} ended with code {code}: the test says so")
+        return Said("")
 
 
 class Oracle(Prometheus):

@@ -22,7 +22,7 @@ from receiver.matching import Matching
 from receiver.pipeline import Pipeline
 from receiver.playbook import Playbook, read_all
 from receiver.rehearsal.expectations import Seen, differences
-from receiver.rehearsal.outside import RECEIVERS, Addressees, Oracle, Outside, Quiet, Stage
+from receiver.rehearsal.outside import RECEIVERS, Addressees, Oracle, Outside, Pretended, Quiet, Stage
 from receiver.rehearsal.script import Input, Platforms, Script
 from receiver.run import Status
 from receiver.settings.auth import Team
@@ -104,6 +104,7 @@ class _Play:
             limits=self._test.limits,
             outbound=Addressees(self._outside),
             receivers=_receivers(self._playbooks),
+            programs=Pretended(self._test.commands),
             signer=signer,
             external_url="https://amend.invalid",
             sleep=self._sleep,

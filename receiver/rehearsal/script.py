@@ -132,6 +132,7 @@ class Test(Part):
     platform: Platforms = Platforms()
     prometheus: dict[str, float | None] = Field(default={})
     http: dict[str, int] = Field(default={})  #: by the beginning of a URL, its status; 200 for all others
+    commands: dict[str, int] = Field(default={})  #: by name, the code that it ends with; 0 for all others
     limits: Limits = Limits()
     input: tuple[Input, ...] = Field(min_length=1, examples=["[{at: 0s, firing: {alertname: …}}]"])
     expect: tuple[Expect, ...] = Field(min_length=1, examples=["[{at: 0s, action: restart}]"])

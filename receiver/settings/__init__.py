@@ -17,6 +17,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from receiver.documents import Part, load, parse
 from receiver.durations import Duration
 from receiver.settings.auth import Auth
+from receiver.settings.commands import Command
 from receiver.settings.limits import Limits
 from receiver.settings.platforms import Platforms
 from receiver.settings.receivers import Receiver
@@ -151,6 +152,7 @@ class Settings(Part):
     receivers: tuple[Receiver, ...] = ()
     limits: Limits = Limits()
     identity: Identity = Identity()
+    commands: dict[str, Command] = {}  # noqa: RUF012 - pydantic copies it
     outbound: Outbound = Outbound()
     audit: Audit = Audit()
     watchdog: Watchdog | None = None

@@ -60,14 +60,15 @@ def keys(model: type[BaseModel], before: str = "") -> Iterator[tuple[str, FieldI
         yield key, field
         inner = _model_in(field.annotation)
         if inner and not issubclass(inner, Step):
-            several = "[]" if typing.get_origin(field.annotation) is tuple else ""
+            origin = typing.get_origin(field.annotation)
+            several = "[]" if origin is tuple else ".*" if origin is dict else ""
             yield from keys(inner, f"{key}{several}.")
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if typing.get_origin(annotation) in (tuple, typing.Union, types.UnionType):
+    if typing.get_origin(annotation) in (tuple, dict, typing.Union, types.UnionType):
         return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
     return None
 
