@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from receiver.alertmanager import Alertmanager
+from receiver.analysis.analyst import Analyst
 from receiver.approval import Approval
 from receiver.audit import Kind
 from receiver.conventions import NUMBERS
@@ -48,14 +49,12 @@ class World:
     limits: Limits
     outbound: Outbound
     receivers: Mapping[str, Receiver]
+    deployments: Deployments
+    analyst: Analyst
     programs: Programs
     signer: Signer
     external_url: str = ""
     sleep: Callable[[timedelta], Awaitable[None]] = _sleep
-
-    @property
-    def deployments(self) -> Deployments:
-        return Deployments(self.ledger, self.log, self.clock)
 
     def tell(self, connection: sa.Connection, run: Run, kind: Kind, data: Mapping[str, Any]) -> None:
         """Write a row about a run to the audit log, in the transaction of what it tells."""

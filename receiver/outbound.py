@@ -44,6 +44,7 @@ class Outbound:
         json: Any = None,
         content: str | None = None,
         headers: Mapping[str, str] | None = None,
+        largest: int = LARGEST_ANSWER,
     ) -> tuple[int, str]:
         """Status and beginning of the answer. Temporary: nothing was sent; Uncertain: sent, and no answer."""
         host, port = _address(url)
@@ -56,9 +57,9 @@ class Outbound:
                 body = b""
                 async for chunk in response.aiter_bytes():
                     body += chunk
-                    if len(body) > LARGEST_ANSWER:
+                    if len(body) > largest:
                         break
-                return response.status_code, body[:LARGEST_ANSWER].decode(errors="replace")
+                return response.status_code, body[:largest].decode(errors="replace")
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Temporary(f"cannot reach {host}: {str(error) or type(error).__name__}") from error
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:

@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 
 from receiver import logs, metrics, playbooks, presence, retention, settings, standstill, worker
 from receiver.alertmanager import Alertmanager
+from receiver.analysis.analyst import Analyst
 from receiver.anchor import Anchoring
 from receiver.approvals import Approvals
 from receiver.audit import Kind
@@ -87,6 +88,7 @@ class Service:
         self.platforms = _connect(configured.platforms)
         self.outbound = Outbound(configured.outbound.allow_hosts)
         self.receivers = {receiver.name: receiver for receiver in configured.receivers}
+        self.deployments = Deployments(ledger, self.audit, now)
         self.signer = Signer(signing_secret(configured))
         self.standstill = Standstill(ledger, self.audit, configured.limits.breaker, clock=now)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -218,6 +220,15 @@ class Service:
             limits=configured.limits,
             outbound=self.outbound,
             receivers=self.receivers,
+            deployments=self.deployments,
+            analyst=Analyst(
+                ledger=self.ledger,
+                deployments=self.deployments,
+                outbound=self.outbound,
+                clock=now,
+                model=configured.analyze,
+                loki=str(configured.loki.url) if configured.loki else None,
+            ),
             programs=Programs(configured.commands),
             signer=self.signer,
             external_url=configured.server.external_url,
@@ -248,7 +259,7 @@ class Service:
             signer=self.signer,
             standstill=self.standstill,
             approvals=self.approvals,
-            deployments=Deployments(self.ledger, self.audit, now),
+            deployments=self.deployments,
         )
 
 

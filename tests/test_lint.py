@@ -227,6 +227,11 @@ def test_steps_and_a_health_check_without_a_target(tmp_path: Path) -> None:
     ]
 
 
+def test_advice_for_a_receiver_that_is_not_there(tmp_path: Path) -> None:
+    thinks = {**PLAYBOOK, "steps": [{"restart": {}}, {"analyze": {"receiver": "taem-shop"}}]}
+    assert only(found(tmp_path, thinks), "notify/receiver")[1].endswith('did you mean "team-shop"?')
+
+
 def test_a_command_that_is_not_declared(tmp_path: Path) -> None:
     runs = {**PLAYBOOK, "steps": [{"command": {"name": "flsh"}}]}
     _, message = only(found(tmp_path, runs, commands={"flush": {"argv": ["/bin/true"]}}), "command/unknown")

@@ -21,9 +21,11 @@ import sqlalchemy as sa
 from receiver.actions import VERBS
 from receiver.alertmanager import Alertmanager
 from receiver.alerts import Alert, Message
+from receiver.analysis.analyst import Analyst
 from receiver.approvals import Approvals
 from receiver.audit import Entry
 from receiver.case import World
+from receiver.deployments import Deployments
 from receiver.identity import Windows
 from receiver.matching import Matching
 from receiver.outbound import Outbound
@@ -32,6 +34,7 @@ from receiver.playbook import read
 from receiver.programs import Programs
 from receiver.prometheus import Prometheus
 from receiver.run import Episode, Run
+from receiver.settings.analyze import Analyze
 from receiver.settings.auth import Team
 from receiver.settings.commands import Command
 from receiver.settings.limits import Limits
@@ -187,6 +190,8 @@ class Bench:
         self.limits = limits or Limits()
         self.signer = Signer(b"a secret of the tests")
         self.commands = commands or {}
+        self.model: Analyze | None = None
+        self.loki: str | None = None
         self.sleep: Callable[[timedelta], Coroutine[Any, Any, None]] = _at_once
         self._alertmanager = alertmanager
         self.receivers = {each.name: each for each in receivers}
@@ -261,6 +266,7 @@ class Bench:
 
     def another_worker(self, owner: str) -> Worker:
         """One more process on the same ledger."""
+        known = Deployments(self.ledger, self.log, lambda: self.now)
         world = World(
             ledger=self.ledger,
             log=self.log,
@@ -271,6 +277,15 @@ class Bench:
             limits=self.limits,
             outbound=self.outbound,
             receivers=self.receivers,
+            deployments=known,
+            analyst=Analyst(
+                ledger=self.ledger,
+                deployments=known,
+                outbound=self.outbound,
+                clock=lambda: self.now,
+                model=self.model,
+                loki=self.loki,
+            ),
             programs=Programs(self.commands),
             signer=self.signer,
             external_url="http://amend.test",

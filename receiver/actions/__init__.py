@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from receiver.actions.analyze import Analyze
 from receiver.actions.command import Command
 from receiver.actions.cordon import Cordon
 from receiver.actions.delete_pod import DeletePod
@@ -25,6 +26,7 @@ from receiver.actions.verb import Verb
 from receiver.actions.wait import Wait
 
 ACTIONS: Mapping[str, Verb] = {
+    "analyze": Analyze(),
     "command": Command(),
     "cordon": Cordon(),
     "delete_pod": DeletePod(),

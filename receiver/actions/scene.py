@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from receiver.alertmanager import Alertmanager
+from receiver.analysis.analyst import Analyst
 from receiver.deployments import Deployments
 from receiver.errors import Permanent
 from receiver.outbound import Outbound
 from receiver.programs import Programs
+from receiver.run import Episode
 from receiver.targets import Platform
 from receiver.workload import Workload
 
@@ -20,12 +22,13 @@ class Scene:
 
     run_id: int
     playbook: str
-    labels: Mapping[str, str]  #: of the alert
+    episode: Episode
     now: datetime
     within: timedelta
     workload: Workload | None
     platform: Platform | None
     alertmanager: Alertmanager | None
+    analyst: Analyst
     deployments: Deployments
     outbound: Outbound
     programs: Programs

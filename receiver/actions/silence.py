@@ -37,13 +37,13 @@ class Silence(Verb):
     async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
         if scene.alertmanager is None:
             raise Permanent("no Alertmanager is configured; add alertmanager: {url: …} to amend.yml")
-        names = arguments.by or tuple(sorted(scene.labels))
-        if missing := [name for name in names if not scene.labels.get(name)]:
+        names = arguments.by or tuple(sorted(scene.episode.labels))
+        if missing := [name for name in names if not scene.episode.labels.get(name)]:
             raise Permanent(f"the alert has no label {', '.join(missing)} to silence it by")
-        if known := await scene.alertmanager.silence(scene.labels):
+        if known := await scene.alertmanager.silence(scene.episode.labels):
             return {"silence": known.id, "until": known.ends_at.isoformat(), "by": known.by}
         until = scene.now + arguments.span
-        matchers = [Matcher.of(name, "=", scene.labels[name]) for name in names]
+        matchers = [Matcher.of(name, "=", scene.episode.labels[name]) for name in names]
         about = f"run {scene.run_id} of {scene.playbook}"
         made = await scene.alertmanager.put_silence(matchers, since=scene.now, until=until, comment=about)
         return {"silence": made, "until": until.isoformat()}

@@ -39,14 +39,14 @@ def no_playbook(setup: Setup) -> Iterator[ConfigError]:
 
 
 def unknown_receiver(setup: Setup) -> Iterator[ConfigError]:
-    """A `notify` to a receiver that amend.yml does not have."""
+    """A step that tells a receiver that amend.yml does not have."""
     known = [receiver.name for receiver in setup.settings.receivers]
     for written in setup.playbooks:
-        for place, _, raw in _raw_steps(written, "notify"):
-            name = raw.get("receiver")
+        for place, step in written.steps():
+            name = getattr(getattr(step, step.verb), "receiver", None)
             if isinstance(name, str) and name not in known:
                 way_out = did_you_mean(name, known) or "; add it to receivers: in amend.yml"
-                yield written.error((*place, "notify", "receiver"), f'no receiver is called "{name}"{way_out}')
+                yield written.error((*place, step.verb, "receiver"), f'no receiver is called "{name}"{way_out}')
 
 
 def unknown_team(setup: Setup) -> Iterator[ConfigError]:

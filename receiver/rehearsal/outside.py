@@ -161,6 +161,7 @@ class Addressees(Outbound):
         json: Any = None,
         content: str | None = None,  # noqa: ARG002
         headers: Mapping[str, str] | None = None,  # noqa: ARG002
+        largest: int = 0,  # noqa: ARG002
     ) -> tuple[int, str]:
         if (urlsplit(url).hostname or "").endswith(RECEIVERS):
             self._outside.told.append(str(json["message"]))

@@ -13,9 +13,11 @@ from typing import Any
 
 from receiver.actions import VERBS
 from receiver.alerts import Alert, Message
+from receiver.analysis.analyst import Analyst
 from receiver.approval import Answer
 from receiver.approvals import Approvals, NotAsked, Unanswerable, Unknown
 from receiver.case import World
+from receiver.deployments import Deployments
 from receiver.durations import format_duration
 from receiver.identity import Windows
 from receiver.matching import Matching
@@ -94,6 +96,8 @@ class _Play:
         log = Log(actor="rehearsal", key=None)
         clock = self._outside.clock
         signer = Signer(b"a rehearsal")
+        outbound = Addressees(self._outside)
+        self._deployments = Deployments(self._ledger, log, clock)
         world = World(
             ledger=self._ledger,
             log=log,
@@ -102,8 +106,10 @@ class _Play:
             prometheus=Oracle(self._outside),
             alertmanager=Quiet(self._outside),
             limits=self._test.limits,
-            outbound=Addressees(self._outside),
+            outbound=outbound,
             receivers=_receivers(self._playbooks),
+            deployments=self._deployments,
+            analyst=Analyst(ledger=self._ledger, deployments=self._deployments, outbound=outbound, clock=clock),
             programs=Pretended(self._test.commands),
             signer=signer,
             external_url="https://amend.invalid",
@@ -120,7 +126,6 @@ class _Play:
             owner="rehearsal",
             orphan_after=timedelta(hours=12),
         )
-        self._deployments = world.deployments
         self._standstill = Standstill(self._ledger, log, self._test.limits.breaker, clock=clock)
         everybody = Team(api_keys=tuple({given.by for given in self._test.input}))
         teams = {name: everybody for each in in_force if each.approval for name in each.approval.approvers}
@@ -249,5 +254,5 @@ def _named(playbooks: Mapping[str, Playbook]) -> Iterator[str]:
         if playbook.approval:
             yield from playbook.approval.approvers
         for step in (*playbook.steps, *playbook.on_failure):
-            if step.verb == "notify":
-                yield getattr(step, step.verb).receiver
+            if name := getattr(getattr(step, step.verb), "receiver", None):
+                yield name

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from receiver.documents import Part, load, parse
 from receiver.durations import Duration
+from receiver.settings.analyze import Analyze, Loki
 from receiver.settings.auth import Auth
 from receiver.settings.commands import Command
 from receiver.settings.limits import Limits
@@ -152,6 +153,8 @@ class Settings(Part):
     receivers: tuple[Receiver, ...] = ()
     limits: Limits = Limits()
     identity: Identity = Identity()
+    analyze: Analyze | None = None
+    loki: Loki | None = None
     commands: dict[str, Command] = {}  # noqa: RUF012 - pydantic copies it
     outbound: Outbound = Outbound()
     audit: Audit = Audit()
