@@ -47,6 +47,7 @@ class Kind(StrEnum):
     RESUMED = "resumed"  #: actions start again, and the breaker has forgotten all failures
     BREAKER_OPENED = "breaker_opened"  #: too many runs did not help: no action starts for a while
     BREAKER_CLOSED = "breaker_closed"  #: actions start again
+    TRIGGERED = "triggered"  #: a person made an alert up, which is answered like any other
     DEPLOYED = "deployed"  #: a deployment marker came, or a version was rolled back
     WATCHDOG_SILENT = "watchdog_silent"  #: the alert that always fires has not come: nothing may arrive any more
     WATCHDOG_BACK = "watchdog_back"  #: it comes again

@@ -48,9 +48,9 @@ class Receiver:
         with self._reaching():
             return self._read(self._http.get(f"{self.url}/api/v1/{path}", params=given))
 
-    def post(self, path: str, **texts: str) -> dict[str, Any]:
-        """Have something done at a path below /api/v1/; what the receiver says to it."""
-        given = {name: text for name, text in texts.items() if text}
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """Have something done at a path below /api/v1/; what the receiver says to it. What is empty is left out."""
+        given = {name: value for name, value in body.items() if value}
         with self._reaching():
             return self._read(self._http.post(f"{self.url}/api/v1/{path}", json=given))
 

@@ -75,6 +75,26 @@ class Judgement:
             _say(before, decision.refusal)
         return decision
 
+    async def would(self, case: Case) -> Decision:
+        """What the guards say of an alert that nobody delivered; nothing is written down, and nothing claimed."""
+        decision = Decision(case)
+        try:
+            for guard in GUARDS:
+                if isinstance(guard, EpisodeState):  # there is no episode in the books
+                    continue
+                try:
+                    if isinstance(guard, LedgerGuard):
+                        await self._ask_ledger(decision, [guard])
+                    else:
+                        await ask(guard.name, guard.check(case, self.world), case)
+                        decision.passed.append(guard.name)
+                except Unapproved as unapproved:
+                    case.asks = unapproved.why
+            decision.plan = plan(case, case.playbook.steps, phase=Phase.STEPS)
+        except Refusal as no:
+            decision.refusal = no
+        return decision
+
     async def _allow(self, decision: Decision) -> None:
         """Every guard in order.
 

@@ -60,7 +60,13 @@ class Deployments:
         """Write a marker down, with its row in the audit log; its id."""
 
         def write(connection: sa.Connection) -> int:
-            told = {"service": service, "version": version, "status": status, "at": at.isoformat(), **metadata}
+            told = {
+                "service": service,
+                "version": version,
+                "status": status,
+                "at": at.isoformat(),
+                "metadata": dict(metadata),
+            }
             self.log.append(connection, Kind.DEPLOYED, at=self.clock(), data=told, actor=by, run_id=run_id)
             return deployments.add(
                 connection, service=service, version=version, status=status, at=at, by=by, metadata=metadata

@@ -123,6 +123,10 @@ class Refusal(AmendError):
         super().__init__(f"{reason}: {detail}")
 
 
+MADE_UP = "trigger"
+"""The source of an alert that a person made up: it is never the same alert as one that was delivered."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Episode:
     """One stretch of one alert, from its first firing until it closed."""

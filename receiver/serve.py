@@ -44,6 +44,7 @@ from receiver.standstill import Standstill
 from receiver.store import Ledger, StoreError
 from receiver.store.log import Log
 from receiver.targets import PLATFORMS, Platform
+from receiver.trigger import Trigger
 from receiver.watchdog import Watch
 from receiver.web import Doors, create_app
 from receiver.web.protocol import PunctualProtocol
@@ -92,6 +93,7 @@ class Service:
         self.signer = Signer(signing_secret(configured))
         self.standstill = Standstill(ledger, self.audit, configured.limits.breaker, clock=now)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.pipeline = Pipeline(self._world(), lambda: self.playbooks.by_name)
         self.worker = self._worker()
         self.approvals = Approvals(
             ledger, self.audit, configured.auth.teams, signer=self.signer, clock=now, wake=self.worker.wake
@@ -208,9 +210,9 @@ class Service:
     def _digest(self) -> str:
         return self.playbooks.digest
 
-    def _worker(self) -> Worker:
+    def _world(self) -> World:
         configured = self.configured
-        world = World(
+        return World(
             ledger=self.ledger,
             log=self.audit,
             clock=now,
@@ -233,11 +235,13 @@ class Service:
             signer=self.signer,
             external_url=configured.server.external_url,
         )
-        pipeline = Pipeline(world, lambda: self.playbooks.by_name)
+
+    def _worker(self) -> Worker:
+        configured = self.configured
         windows = Windows(reopen=configured.identity.reopen_window)
         return Worker(
             ledger=self.ledger,
-            pipeline=pipeline,
+            pipeline=self.pipeline,
             matching=Matching(windows=windows, log=self.audit, playbooks=self.playbooks.all),
             prometheus=self.prometheus,
             alertmanager=self.alertmanager,
@@ -260,6 +264,7 @@ class Service:
             standstill=self.standstill,
             approvals=self.approvals,
             deployments=self.deployments,
+            trigger=Trigger(self.pipeline.world, self.pipeline.judgement, self.playbooks.all, self.worker.wake),
         )
 
 

@@ -51,6 +51,7 @@ def test_the_order_of_the_guards_is_the_documented_one() -> None:
         "condition",
         "target",
         "also_firing",
+        "deployed_within",
         "silence",
         "lock",
         "cooldown",

@@ -31,6 +31,15 @@ SHORT_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 URL = "http://127.0.0.1:9095"
 
+
+def pair(text: str) -> str:
+    """`service=orders` as it is; a usage error if it is no pair."""
+    name, equals, _ = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f'"{text}" is not LABEL=VALUE; write for example service=orders')
+    return text
+
+
 Output = Annotated[Format, typer.Option("--output", "-o", help="simple for people, json for programs.")]
 Url = Annotated[str, typer.Option("--url", envvar="AMEND_URL", help="Where the receiver runs.")]
 KeyFile = Annotated[

@@ -4,12 +4,12 @@ cli.py mounts it; `amend check` looks at the same files together with everything
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from receiver.commands.options import Format, Output, examples, group
-from receiver.commands.terminal import say, say_json
+from receiver.commands.options import URL, Format, KeyFile, Output, Url, examples, group, pair
+from receiver.commands.terminal import inline, say, say_json
 
 app = group("Playbooks: checked, and rehearsed.")
 
@@ -125,3 +125,61 @@ def import_(
             raise ConfigError(path, None, f"cannot be written: {error.strerror}") from error
         say(f"{path}: written")
     say(f"{len(found)} policies. Look at what is marked ←, then run amend rules generate and amend playbooks check.")
+
+
+@app.command(
+    epilog=examples(
+        "amend playbooks trigger alertname=HttpLatencyAnomaly severity=high job=orders -a z_score=5",
+        "amend playbooks trigger alertname=HttpLatencyAnomaly job=orders --enforce",
+        "amend playbooks trigger alertname=HttpLatencyAnomaly job=orders --enforce --resolved",
+    )
+)
+def trigger(
+    labels: Annotated[list[str], typer.Argument(metavar="LABEL=VALUE…", help="The alert's labels.")],
+    annotation: Annotated[
+        list[str],
+        typer.Option("--annotation", "-a", metavar="NAME=VALUE", help="What the rule would tell; repeatable."),
+    ] = [],  # noqa: B006 - typer reads it and never changes it
+    *,
+    enforce: Annotated[bool, typer.Option("--enforce", help="Have it answered, as any other alert.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="The alert ends.")] = False,
+    url: Url = URL,
+    key_file: KeyFile = None,
+    output: Output = Format.SIMPLE,
+) -> None:
+    """Tell a running receiver of an alert that you make up: what would it do? With --enforce it does it."""
+    from receiver.client import Receiver
+
+    with Receiver(url, key_file) as receiver:
+        answer = receiver.post(
+            "trigger",
+            labels=_pairs(labels),
+            annotations=_pairs(annotation),
+            status="resolved" if resolved else "firing",
+            enforce=enforce,
+        )
+    if output is Format.JSON:
+        say_json(answer)
+    elif enforce:
+        say(f'stored as delivery {answer["delivery"]}; "amend explain {" ".join(labels)}" tells what comes of it')
+    elif not answer["playbooks"]:
+        say("no playbook answers such an alert")
+    else:
+        for trial in answer["playbooks"]:
+            _say_trial(trial)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (pair(text).partition("=") for text in texts)}
+
+
+WOULD = {"act": "would act", "ask": "would ask people first", "observe": "would only observe", "skip": "would not act"}
+
+
+def _say_trial(trial: dict[str, Any]) -> None:
+    why = f"{trial['reason']}: {trial['detail']}" if trial["reason"] else trial["detail"]
+    say(f"{trial['playbook']}: {WOULD[trial['would']]}{f' ({why})' if why else ''}")
+    if trial["target"]:
+        say(f"  on {trial['target']['key']}")
+    for step in trial["steps"]:
+        say(f"  {step['verb']} {inline(step['arguments'])}".rstrip())

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from receiver.commands.options import URL, Comment, Format, KeyFile, Labels, Output, Url, examples, group
+from receiver.commands.options import URL, Comment, Format, KeyFile, Labels, Output, Url, examples, group, pair
 from receiver.commands.terminal import complain, inline, moment, say, say_fields, say_json, say_table
 
 app = group("What was done, what was decided against, and what waits for you.")
@@ -241,11 +241,3 @@ def say_steps(steps: list[dict[str, Any]]) -> None:
             for step in steps
         ],
     )
-
-
-def pair(text: str) -> str:
-    """`service=orders` as it is; a usage error if it is no pair."""
-    name, equals, _ = text.partition("=")
-    if not (name and equals):
-        raise typer.BadParameter(f'"{text}" is not LABEL=VALUE; write for example service=orders')
-    return text

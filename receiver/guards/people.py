@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from receiver import approvals
 from receiver.case import LATER, MUCH_LATER, Case, World
 from receiver.guards.guard import LedgerGuard
-from receiver.run import Reason, Refusal
+from receiver.run import MADE_UP, Reason, Refusal
 from receiver.store import pause
 
 
@@ -34,7 +34,8 @@ class NotSilenced:
             raise Refusal(Reason.SILENCED, str(silence), retry_at=max(silence.ends_at, case.now + LATER))
         # Alertmanager sends no `resolved` of a silenced alert: what we last heard may be long over
         long_ago = case.now - case.episode.last_seen_at > LATER
-        if case.playbook.on == "firing" and long_ago and not await world.alertmanager.lists(labels):
+        made_up = case.episode.source == MADE_UP  # of which Alertmanager has never heard
+        if case.playbook.on == "firing" and long_ago and not made_up and not await world.alertmanager.lists(labels):
             raise case.refuse(Reason.RESOLVED, "it is over, and its end was silenced: Alertmanager lists it no more")
 
 

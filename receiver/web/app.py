@@ -25,6 +25,7 @@ from receiver.web.markers import Markers
 from receiver.web.pages import Pages
 from receiver.web.session import Sessions
 from receiver.web.sign_in import SignIn
+from receiver.web.trigger import Triggering
 from receiver.web.webhook import Webhook
 
 HEADERS = {
@@ -62,6 +63,7 @@ def create_app(doors: Doors) -> Starlette:
             *Health(doors, keys).routes(),
             *Api(doors, sessions, chain).routes(),
             *Deeds(doors, sessions).routes(),
+            *Triggering(doors, keys).routes(),
             *Markers(doors, keys, sessions).routes(),
             *Decisions(doors, sessions, frame).routes(),
             *Pages(doors, sessions, chain, frame).routes(),

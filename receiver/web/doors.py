@@ -11,6 +11,7 @@ from receiver.settings import Settings
 from receiver.signing import Signer
 from receiver.standstill import Standstill
 from receiver.store import Ledger
+from receiver.trigger import Trigger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,3 +28,4 @@ class Doors:
     standstill: Standstill
     approvals: Approvals
     deployments: Deployments
+    trigger: Trigger

@@ -44,6 +44,8 @@ SAID: Mapping[str, str] = {
     Kind.RESUMED: "resumed: actions start again, and failures before are forgiven{because}",
     Kind.BREAKER_OPENED: "the breaker opened: {why}",
     Kind.BREAKER_CLOSED: "the breaker closed: actions start again",
+    Kind.TRIGGERED: "{by} made up the alert {alertname}, which is answered like any other",
+    Kind.DEPLOYED: "deployment of {service}: {version} {status}",
     Kind.WATCHDOG_SILENT: "the alert {alertname}, which always fires, has not come: nothing may arrive any more",
     Kind.WATCHDOG_BACK: "the alert {alertname} comes again",
     Kind.PRUNED: "{entries} rows, up to row {through}, were removed by age",

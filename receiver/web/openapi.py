@@ -267,6 +267,54 @@ PATHS: Schema = {
         path=(ID,),
         errors=DECIDING,
     ),
+    "/api/v1/trigger": {
+        "post": {
+            "summary": (
+                "Try an alert that nobody delivered: what would be done about it. Needs a key with the role approver; "
+                "with `enforce` it is answered like any other, which needs an admin's."
+            ),
+            "security": [{"key": []}],
+            "requestBody": {
+                "required": True,
+                "content": _json(
+                    {
+                        **_object(
+                            {
+                                "labels": LABELS,
+                                "annotations": LABELS,
+                                "status": _words(["firing", "resolved"]),
+                                "enforce": {"type": "boolean", "default": False},
+                            }
+                        ),
+                        "required": ["labels"],
+                    }
+                ),
+            },
+            "responses": _answers(
+                _object(
+                    {
+                        "status": _words(["tried", "stored"]),
+                        "delivery": NUMBER,
+                        "playbooks": _list(
+                            _object(
+                                {
+                                    "playbook": STRING,
+                                    "mode": _words(["observe", "enforce"]),
+                                    "would": _words(["act", "ask", "observe", "skip"]),
+                                    "reason": {"enum": [*Reason, None]},
+                                    "detail": STRING,
+                                    "guards": _list(STRING),
+                                    "target": {"type": ["object", "null"]},
+                                    "steps": _list({"type": "object"}),
+                                }
+                            )
+                        ),
+                    }
+                ),
+                *(400, 401, 403, 408, 413, 503),
+            ),
+        }
+    },
     "/api/v1/pause": _post(
         "Have no action start anywhere from now on.",
         _object({"status": {"const": "paused"}, "changed": {"type": "boolean"}}),

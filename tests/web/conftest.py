@@ -13,14 +13,20 @@ import pytest
 import sqlalchemy as sa
 import uvicorn
 
+from receiver.analysis.analyst import Analyst
 from receiver.approvals import Approvals
+from receiver.case import World
 from receiver.deployments import Deployments
+from receiver.outbound import Outbound
+from receiver.pipeline import Pipeline
 from receiver.playbook import Playbook
+from receiver.programs import Programs
 from receiver.settings import Settings
 from receiver.signing import Signer, signing_secret
 from receiver.standstill import Standstill
 from receiver.store import Ledger
 from receiver.store.log import Log
+from receiver.trigger import Trigger
 from receiver.web import Doors, create_app, health, webhook
 from receiver.web.protocol import PunctualProtocol
 from tests.bed.processes import PATIENCE, until
@@ -120,6 +126,24 @@ class Web:
         signer = Signer(signing_secret(self.settings))
         audit = Log(actor="amend/replica-1", key=None)
         teams, rule = self.settings.auth.teams, self.settings.limits.breaker
+        known = Deployments(self.ledger, audit, clock)
+        outbound = Outbound(())
+        world = World(
+            ledger=self.ledger,
+            log=audit,
+            clock=clock,
+            platforms={},
+            prometheus=None,
+            alertmanager=None,
+            limits=self.settings.limits,
+            outbound=outbound,
+            receivers={},
+            deployments=known,
+            analyst=Analyst(ledger=self.ledger, deployments=known, outbound=outbound, clock=clock),
+            programs=Programs({}),
+            signer=signer,
+        )
+        judgement = Pipeline(world, dict).judgement
         return Doors(
             settings=self.settings,
             ledger=self.ledger,
@@ -131,7 +155,8 @@ class Web:
             config_hash=lambda: "c0ffee",
             signer=signer,
             standstill=Standstill(self.ledger, audit, rule, clock=clock),
-            deployments=Deployments(self.ledger, audit, clock),
+            deployments=known,
+            trigger=Trigger(world, judgement, lambda: self.playbooks, wake),
             approvals=Approvals(self.ledger, audit, teams, signer=signer, clock=clock, wake=wake),
         )
 
