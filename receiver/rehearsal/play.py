@@ -1,45 +1,26 @@
 """Plays one test: its inputs come, what falls due in between is done, and what is expected is compared.
 
-The worker, the pipeline, the guards and the store are those of production; the ledger is a file that is thrown away.
+`amend playbooks test` calls it; the ledger is a file that is thrown away.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from receiver.actions import VERBS
-from receiver.alerts import Alert, Message
-from receiver.analysis.analyst import Analyst
 from receiver.approval import Answer
-from receiver.approvals import Approvals, NotAsked, Unanswerable, Unknown
-from receiver.case import World
-from receiver.deployments import Deployments
+from receiver.approvals import NotAsked, Unanswerable, Unknown
 from receiver.durations import format_duration
-from receiver.identity import Windows
-from receiver.matching import Matching
-from receiver.pipeline import Pipeline
 from receiver.playbook import Playbook, read_all
 from receiver.rehearsal.expectations import Seen, differences
-from receiver.rehearsal.outside import RECEIVERS, Addressees, Oracle, Outside, Pretended, Quiet, Stage
+from receiver.rehearsal.outside import Pretended
+from receiver.rehearsal.rehearsal import Rehearsal
 from receiver.rehearsal.script import Input, Platforms, Script
 from receiver.run import Status
-from receiver.settings.auth import Team
-from receiver.settings.receivers import Receiver
-from receiver.signing import Signer
-from receiver.standstill import Standstill
-from receiver.store import Ledger, deliveries, runs
-from receiver.store.log import Log
-from receiver.target import Target
-from receiver.targets import Platform
-from receiver.worker import Worker
-
-KEPT = (
-    12.0  #: hours that a rehearsal may take by its own clock between two moments before it counts as going in circles
-)
+from receiver.store import runs
 
 
 @dataclass(frozen=True)
@@ -56,98 +37,52 @@ class Difference:
 
 def play(script: Script, directory: Path) -> list[Difference]:
     """What was not as expected; a ledger is made in the directory. ConfigErrors when the playbooks cannot be read."""
-    return asyncio.run(_Play(script, directory).play())
+    return asyncio.run(_play(script, directory))
 
 
-class _Play:
+async def _play(script: Script, directory: Path) -> list[Difference]:
+    player = _Player(script, directory)
+    try:
+        return await player.play()
+    finally:
+        await player.rehearsal.close()
+
+
+class _Player:
     def __init__(self, script: Script, directory: Path) -> None:
         self._script = script
         self._test = script.test
-        self.now = self._test.start
-        self._outside = Outside(clock=lambda: self.now)
+        self.rehearsal = Rehearsal(
+            {each.name: self._as_rehearsed(each) for each in read_all(script.playbook_files, VERBS)},
+            directory,
+            start=self._test.start,
+            limits=self._test.limits,
+            people={given.by for given in self._test.input},
+            programs=Pretended(self._test.commands),
+        )
+        self._outside = self.rehearsal.outside
         self._outside.set_values(self._test.prometheus)
         self._outside.answers.update(self._test.http)
         self._place(self._test.platform)
-        self._playbooks = {each.name: self._as_rehearsed(each) for each in read_all(script.playbook_files, VERBS)}
-        self._ledger = Ledger(f"sqlite:///{directory / 'rehearsal.db'}")
         self._previous: Mapping[str, Any] = {}
 
     async def play(self) -> list[Difference]:
-        world = self._begin()
-        try:
-            return await self._play()
-        finally:
-            for part in (world.prometheus, world.alertmanager, world.outbound, self._ledger):
-                if part:
-                    await part.close()
-
-    async def _play(self) -> list[Difference]:
         found: list[Difference] = []
         for moment in self._script.moments():
-            await self._go_on(self._test.start + moment)
+            await self.rehearsal.go_on(self._test.start + moment)
             for index, given in enumerate(self._test.input):
                 if given.at == moment:
                     found += await self._happens(index, given)
-            await self._worker.settle()
+            await self.rehearsal.settle()
             found += await self._compare(moment)
         return found
-
-    def _begin(self) -> World:
-        log = Log(actor="rehearsal", key=None)
-        clock = self._outside.clock
-        signer = Signer(b"a rehearsal")
-        outbound = Addressees(self._outside)
-        self._deployments = Deployments(self._ledger, log, clock)
-        world = World(
-            ledger=self._ledger,
-            log=log,
-            clock=clock,
-            platforms=self._platforms(),
-            prometheus=Oracle(self._outside),
-            alertmanager=Quiet(self._outside),
-            limits=self._test.limits,
-            outbound=outbound,
-            receivers=_receivers(self._playbooks),
-            deployments=self._deployments,
-            analyst=Analyst(ledger=self._ledger, deployments=self._deployments, outbound=outbound, clock=clock),
-            programs=Pretended(self._test.commands),
-            signer=signer,
-            external_url="https://amend.invalid",
-            sleep=self._sleep,
-        )
-        in_force = list(self._playbooks.values())
-        self._worker = Worker(
-            ledger=self._ledger,
-            pipeline=Pipeline(world, lambda: self._playbooks),
-            matching=Matching(windows=Windows(reopen=timedelta(minutes=10)), log=log, playbooks=lambda: in_force),
-            prometheus=world.prometheus,
-            alertmanager=None,
-            clock=clock,
-            owner="rehearsal",
-            orphan_after=timedelta(hours=12),
-        )
-        self._standstill = Standstill(self._ledger, log, self._test.limits.breaker, clock=clock)
-        everybody = Team(api_keys=tuple({given.by for given in self._test.input}))
-        teams = {name: everybody for each in in_force if each.approval for name in each.approval.approvers}
-        self._approvals = Approvals(self._ledger, log, teams, signer=signer, clock=clock, wake=self._worker.wake)
-        return world
-
-    async def _sleep(self, span: timedelta) -> None:
-        self.now += span
-
-    async def _go_on(self, until: datetime) -> None:
-        """Let time pass, and do what falls due."""
-        while self.now < until:
-            due = await self._ledger.read(runs.next_wake)
-            self.now = min(until, max(due or until, self.now + timedelta(milliseconds=500)))
-            await self._worker.settle()
 
     async def _happens(self, index: int, given: Input) -> list[Difference]:
         if given.firing is not None:
             self._previous = {
                 "labels": given.firing,
                 "annotations": given.annotations,
-                "startsAt": self.now.isoformat(),
+                "startsAt": self.rehearsal.now.isoformat(),
             }
             await self._deliver(self._previous, firing=True)
         elif given.repeat:
@@ -158,44 +93,34 @@ class _Play:
         elif given.platform is not None:
             self._place(given.platform)
         elif given.deployed is not None:
-            await self._deployments.mark(**given.deployed.model_dump(), at=self.now, by=given.by)
+            await self.rehearsal.deployments.mark(**given.deployed.model_dump(), at=self.rehearsal.now, by=given.by)
         elif given.prometheus is not None:
             self._outside.set_values(given.prometheus)
         elif given.silence is not None:
             self._outside.silenced = given.silence
         elif given.pause or given.resume:
-            turn = self._standstill.pause if given.pause else self._standstill.resume
+            turn = self.rehearsal.standstill.pause if given.pause else self.rehearsal.standstill.resume
             await turn(given.by, "")
         else:
             return await self._answer(index, given)
         return []
 
     async def _deliver(self, alert: Mapping[str, Any], *, firing: bool) -> None:
-        labels = frozenset(alert["labels"].items())
-        self._outside.alerts[labels] = firing
-        ended = {} if firing else {"endsAt": self.now.isoformat()}
-        starts_at = alert.get("startsAt", self._test.start.isoformat())
-        whole = {**alert, "startsAt": starts_at, "status": "firing" if firing else "resolved", **ended}
-        message = Message(
-            receiver="rehearsal", group_key="", external_url="", truncated=0, alerts=(Alert.model_validate(whole),)
-        )
-        store = partial(deliveries.store, source="default", received_at=self.now, replica_labels=())
-        await self._ledger.write(lambda connection: store(connection, message))
-        await self._worker.settle()
+        await self.rehearsal.deliver({"startsAt": self._test.start.isoformat(), **alert}, firing=firing)
 
     async def _answer(self, index: int, given: Input) -> list[Difference]:
         playbook, answer = (given.approve, Answer.APPROVED) if given.approve else (given.reject, Answer.REJECTED)
-        waiting = await self._ledger.read(
+        waiting = await self.rehearsal.ledger.read(
             lambda connection: runs.page(connection, limit=1, status=Status.WAITING, playbook=playbook)
         )
         why = f"no run of {playbook} waits for an answer"
         if waiting:
             try:
-                await self._approvals.answer(waiting[0].id, answer, by=given.by)
+                await self.rehearsal.approvals.answer(waiting[0].id, answer, by=given.by)
             except (Unknown, NotAsked, Unanswerable) as error:
                 why = str(error)
             else:
-                await self._worker.settle()
+                await self.rehearsal.settle()
                 return []
         return [Difference(self._script.line("input", index), given.at, why)]
 
@@ -203,7 +128,7 @@ class _Play:
         expected = [(index, each) for index, each in enumerate(self._test.expect) if each.at == moment]
         if not expected:
             return []
-        found = await self._ledger.read(lambda connection: runs.page(connection, limit=1000))
+        found = await self.rehearsal.ledger.read(lambda connection: runs.page(connection, limit=1000))
         before = max((each.at for each in self._test.expect if each.at < moment), default=None)
         since = None if before is None else self._test.start + before
         seen = Seen(runs=found, told=tuple(self._outside.told), since=since)
@@ -218,41 +143,7 @@ class _Play:
         for kind, workloads in (("docker", platforms.docker), ("kubernetes", platforms.kubernetes)):
             self._outside.workloads |= {(kind, name): state for name, state in workloads.items()}
 
-    def _platforms(self) -> dict[tuple[str, str], Platform]:
-        """Of each kind those that the playbooks call by name, or one where they call none."""
-        called: dict[str, set[str]] = {"docker": set(), "kubernetes": set()}
-        for playbook in self._playbooks.values():
-            if not isinstance(playbook.target, Target):
-                continue
-            docker, kubernetes = playbook.target.docker, playbook.target.kubernetes
-            if docker and docker.host:
-                called["docker"].add(docker.host)
-            if kubernetes and kubernetes.cluster:
-                called["kubernetes"].add(kubernetes.cluster)
-        return {
-            (kind, name): Stage(name, kind, self._outside)
-            for kind, names in called.items()
-            for name in names or {"the-only-one"}
-        }
-
     def _as_rehearsed(self, playbook: Playbook) -> Playbook:
         if self._test.mode == "as_written" or playbook.enforced:
             return playbook
         return playbook.model_copy(update={"mode": "enforce"})
-
-
-def _receivers(playbooks: Mapping[str, Playbook]) -> dict[str, Receiver]:
-    """Whoever a playbook tells something, at an address that leads nowhere."""
-    return {
-        name: Receiver.model_validate({"name": name, "webhook": {"url": f"https://r{number}{RECEIVERS}/"}})
-        for number, name in enumerate(sorted(set(_named(playbooks))))
-    }
-
-
-def _named(playbooks: Mapping[str, Playbook]) -> Iterator[str]:
-    for playbook in playbooks.values():
-        if playbook.approval:
-            yield from playbook.approval.approvers
-        for step in (*playbook.steps, *playbook.on_failure):
-            if name := getattr(getattr(step, step.verb), "receiver", None):
-                yield name
