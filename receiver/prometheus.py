@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -18,6 +18,7 @@ import httpx
 from receiver.errors import Permanent, Temporary
 
 ANSWER_WITHIN = 5.0  #: seconds
+HISTORY_WITHIN = 60.0
 LARGEST_ANSWER = 32 * 1024**2  #: bytes: the rules of a large Prometheus fit, an answer without end does not
 RULES_KEPT = 5.0  #: seconds for which the list of rules is not asked for again
 
@@ -71,6 +72,22 @@ class Prometheus:
         except MISSHAPEN as error:
             raise self._odd(error) from error
 
+    async def history(
+        self, expr: str, *, start: datetime, end: datetime, step: timedelta
+    ) -> list[tuple[Mapping[str, str], list[float]]]:
+        """Of each series that an expression gave: its labels, and the seconds since 1970 at which it had a sample."""
+        form = {
+            "query": expr,
+            "start": f"{start.timestamp():.3f}",
+            "end": f"{end.timestamp():.3f}",
+            "step": f"{step.total_seconds():g}s",
+        }
+        data = await self._ask("POST", "/api/v1/query_range", within=HISTORY_WITHIN, data=form)
+        try:
+            return [(dict(each["metric"]), [float(at) for at, _ in each["values"]]) for each in data["result"]]
+        except MISSHAPEN as error:
+            raise self._odd(error) from error
+
     async def rules(self) -> list[Rule]:
         """Every rule; up to five seconds old."""
         asked, rules = self._rules
@@ -86,11 +103,11 @@ class Prometheus:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+    async def _ask(self, method: str, path: str, *, within: float = ANSWER_WITHIN, **kwargs: Any) -> dict[str, Any]:
         try:
             # the client's own time-out begins anew with every byte
-            async with asyncio.timeout(ANSWER_WITHIN):
-                status, text = await self._fetch(method, path, **kwargs)
+            async with asyncio.timeout(within):
+                status, text = await self._fetch(method, path, timeout=within, **kwargs)
             body = json.loads(text)
         except (httpx.RequestError, TimeoutError) as error:
             raise Temporary(

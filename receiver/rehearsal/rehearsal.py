@@ -3,7 +3,7 @@
 play.py has it play a test, backtest.py what really happened; both bring alerts, let time pass, and look at the ledger.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ class Rehearsal:
         people: Collection[str] = ("somebody",),
         programs: Programs | None = None,
         stage: type[Stage] = Stage,
+        oracle: Callable[[Outside], Prometheus] = Oracle,
     ) -> None:
         self.now = start
         self.outside = Outside(clock=self.clock)
@@ -56,7 +57,7 @@ class Rehearsal:
         log = Log(actor="rehearsal", key=None)
         signer = Signer(b"a rehearsal")
         self.deployments = Deployments(self.ledger, log, self.clock)
-        self.prometheus: Prometheus = Oracle(self.outside)
+        self.prometheus = oracle(self.outside)
         self._alertmanager, self._outbound = Quiet(self.outside), Addressees(self.outside)
         self.world = World(
             ledger=self.ledger,

@@ -39,6 +39,11 @@ def newest(connection: sa.Connection, services: Collection[str]) -> list[Marker]
     return [_marker(row) for row in connection.execute(found)]
 
 
+def every(connection: sa.Connection) -> list[Marker]:
+    """All of them, the oldest first."""
+    return [_marker(row) for row in connection.execute(sa.select(deployments).order_by(deployments.c.at))]
+
+
 def page(
     connection: sa.Connection, *, limit: int, before: int | None = None, service: str | None = None
 ) -> Sequence[Marker]:
