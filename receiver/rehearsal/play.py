@@ -19,6 +19,7 @@ from receiver.case import World
 from receiver.durations import format_duration
 from receiver.identity import Windows
 from receiver.matching import Matching
+from receiver.notifiers.receivers import Receivers
 from receiver.pipeline import Pipeline
 from receiver.playbook import Playbook, read_all
 from receiver.rehearsal.expectations import Seen, differences
@@ -94,6 +95,7 @@ class _Play:
         log = Log(actor="rehearsal", key=None)
         clock = self._outside.clock
         signer = Signer(b"a rehearsal")
+        outbound = Addressees(self._outside)
         world = World(
             ledger=self._ledger,
             log=log,
@@ -102,8 +104,8 @@ class _Play:
             prometheus=Oracle(self._outside),
             alertmanager=Quiet(self._outside),
             limits=self._test.limits,
-            outbound=Addressees(self._outside),
-            receivers=_receivers(self._playbooks),
+            outbound=outbound,
+            receivers=Receivers(_receivers(self._playbooks), outbound),
             signer=signer,
             external_url="https://amend.invalid",
             sleep=self._sleep,
@@ -232,12 +234,14 @@ class _Play:
         return playbook.model_copy(update={"mode": "enforce"})
 
 
-def _receivers(playbooks: Mapping[str, Playbook]) -> dict[str, Receiver]:
-    """Whoever a playbook tells something, at an address that leads nowhere."""
-    return {
-        name: Receiver.model_validate({"name": name, "webhook": {"url": f"https://r{number}{RECEIVERS}/"}})
+def _receivers(playbooks: Mapping[str, Playbook]) -> list[Receiver]:
+    """Whoever a playbook tells something, at an address that leads nowhere; nothing that they are told is gathered."""
+    return [
+        Receiver.model_validate(
+            {"name": name, "max_per_minute": 10_000, "webhook": {"url": f"https://r{number}{RECEIVERS}/"}}
+        )
         for number, name in enumerate(sorted(set(_named(playbooks))))
-    }
+    ]
 
 
 def _named(playbooks: Mapping[str, Playbook]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from receiver.approvals import Approvals
+from receiver.outbound import Outbound
 from receiver.playbook import Playbook
 from receiver.settings import Settings
 from receiver.signing import Signer
@@ -25,3 +26,4 @@ class Doors:
     signer: Signer
     standstill: Standstill
     approvals: Approvals
+    outbound: Outbound

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import uvicorn
 
 from receiver.approvals import Approvals
+from receiver.outbound import Outbound
 from receiver.playbook import Playbook
 from receiver.settings import Settings
 from receiver.signing import Signer, signing_secret
@@ -34,7 +35,13 @@ class Web:
     """The doors, open at `url`; what they are given can be looked at and changed."""
 
     def __init__(
-        self, directory: Path, *, most_connections: int = 1000, teams: Mapping[str, Any] | None = None, **sections: Any
+        self,
+        directory: Path,
+        *,
+        most_connections: int = 1000,
+        teams: Mapping[str, Any] | None = None,
+        outbound: Outbound | None = None,
+        **sections: Any,
     ) -> None:
         self.database = directory / "amend.db"
         self.settings = Settings.model_validate(
@@ -57,6 +64,7 @@ class Web:
         self.reloaded_by: list[str] = []
         self.reload_error: Exception | None = None
         self.playbooks: list[Playbook] = []
+        self.outbound = outbound or Outbound(())
         self.doors = self._doors()
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -131,6 +139,7 @@ class Web:
             signer=signer,
             standstill=Standstill(self.ledger, audit, rule, clock=clock),
             approvals=Approvals(self.ledger, audit, teams, signer=signer, clock=clock, wake=wake),
+            outbound=self.outbound,
         )
 
 
