@@ -24,6 +24,7 @@ from receiver.web.health import Health
 from receiver.web.pages import Pages
 from receiver.web.session import Sessions
 from receiver.web.sign_in import SignIn
+from receiver.web.slack import Slack
 from receiver.web.webhook import Webhook
 
 HEADERS = {
@@ -62,6 +63,7 @@ def create_app(doors: Doors) -> Starlette:
             *Api(doors, sessions, chain).routes(),
             *Deeds(doors, sessions).routes(),
             *Decisions(doors, sessions, frame).routes(),
+            *Slack(doors).routes(),
             *Pages(doors, sessions, chain, frame).routes(),
             *SignIn(keys, sessions, frame).routes(),
         ],
