@@ -65,3 +65,8 @@ class Notice:
     def headline(self) -> str:
         """The title, or the beginning of the message."""
         return self.title or " ".join(self.message.split())
+
+    @property
+    def about(self) -> dict[str, str]:
+        """The run in words that people read."""
+        return {"run" if name == "id" else name: str(value) for name, value in self.run.items()}

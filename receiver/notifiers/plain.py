@@ -42,7 +42,7 @@ def _lines(notice: Notice) -> Iterator[str]:
             yield from (f"- {visible(step)}" for step in asked.on_failure)
         yield f"Answer until {asked.until:%Y-%m-%d %H:%M:%S} UTC."
     facts = {"alert": notice.alert, "severity": notice.severity, "summary": notice.summary, **notice.numbers}
-    facts |= {"outcome": notice.outcome, **{name: str(value) for name, value in notice.run.items()}}
+    facts |= {"outcome": notice.outcome, **notice.about}
     yield ""
     yield from (f"{name}: {visible(cut(text, 500))}" for name, text in facts.items() if text)
     if notice.done:

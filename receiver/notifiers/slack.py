@@ -85,8 +85,7 @@ def _blocks(notice: Notice) -> Iterator[Block]:
         label = "Look closer" if notice.question else "Open the run"
         yield {"type": "actions", "elements": [{**_button(label, "amend_open"), "url": notice.link}]}
     if notice.run:
-        facts = {name: str(value) for name, value in notice.run.items()}
-        told = escaped(" · ".join(f"{name} {value}" for name, value in facts.items()), LONGEST_TEXT)
+        told = escaped(" · ".join(f"{name} {value}" for name, value in notice.about.items()), LONGEST_TEXT)
         yield {"type": "context", "elements": [_markup(told)]}
 
 

@@ -71,7 +71,7 @@ def _body(notice: Notice) -> Iterator[Element]:
             yield from _listed(asked.on_failure)
         yield _text(f"Answer until {asked.until:%Y-%m-%d %H:%M:%S} UTC; {asked.why}")
     if notice.run:
-        told = " · ".join(f"{name} {value}" for name, value in notice.run.items())
+        told = " · ".join(f"{name} {value}" for name, value in notice.about.items())
         yield _runs({"text": cut(visible_lines(told), LONGEST), "isSubtle": True, "size": "small"})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from receiver import serve
 from receiver.errors import ConfigError, Permanent, Temporary, Uncertain
 from receiver.notifiers import NOTIFIERS
 from receiver.notifiers.notice import Notice
@@ -17,6 +18,7 @@ from receiver.notifiers.plain import plain_text, plain_title
 from receiver.notifiers.receivers import Receivers
 from receiver.notifiers.severity import severity_of
 from receiver.outbound import Outbound
+from receiver.settings import Settings
 from receiver.settings.receivers import KINDS, Receiver
 from tests.bed.http_recorder import HttpRecorder
 from tests.notifiers.notices import ASKED, EVERY, GATHERED, HOSTILE, OVER, SPARE, STRANGE, TOLD
@@ -306,6 +308,19 @@ def test_a_place_of_apprise_that_does_not_take_it_is_told(library: Library) -> N
 def test_a_url_that_apprise_does_not_know_is_told_at_the_start_without_the_url(library: Library) -> None:
     with pytest.raises(ConfigError, match="URL 2 of an apprise: is none that Apprise knows") as told:
         send(TOLD, apprise={"urls": ["ntfy://a", "s3cret"]})
+    assert "s3cret" not in str(told.value)
+
+
+def test_without_the_extra_it_does_not_start_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    configured = Settings.model_validate(
+        {
+            "auth": {"webhook": {"insecure": True}},
+            "receivers": [{"name": "others", "apprise": {"urls": ["ntfy://s3cret"]}}],
+        }
+    )
+    with pytest.raises(ConfigError, match=r"install amend\[apprise\]") as told:
+        serve._receivers(configured, Outbound([]))
     assert "s3cret" not in str(told.value)
 
 
