@@ -25,6 +25,7 @@ from receiver.visible import cut
 LONGEST = 200  #: characters of an alert's summary, a result and an argument that people are told
 ASK_WITHIN = 15.0  #: seconds that everybody who is asked has to be told
 ASK_TRIES = 3
+AGAIN = (Temporary, Uncertain)  #: a question that is put twice is better than one that nobody hears
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class Telling:
         said: dict[str, Any] = {}
         try:
             async with asyncio.timeout(ASK_WITHIN):
-                async for attempt in stamina.retry_context(on=Temporary, attempts=ASK_TRIES, wait_initial=0.2):
+                async for attempt in stamina.retry_context(on=AGAIN, attempts=ASK_TRIES, wait_initial=0.2):
                     with attempt:
                         await self.world.receivers.tell(name, notice, said=said)
         except (Temporary, Permanent, Uncertain, TimeoutError) as error:

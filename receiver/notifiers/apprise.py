@@ -10,7 +10,7 @@ from typing import Any
 
 from receiver.errors import ConfigError, Uncertain
 from receiver.notifiers.notice import Notice
-from receiver.notifiers.plain import plain_text, plain_title
+from receiver.notifiers.plain import calling_nobody, plain_text, plain_title
 from receiver.notifiers.severity import severity_of
 from receiver.outbound import Outbound
 from receiver.settings import receivers
@@ -36,8 +36,8 @@ class Apprise:
     async def send(self, notice: Notice, outbound: Outbound) -> Mapping[str, Any]:  # noqa: ARG002 - it has its own
         send = partial(
             self._apprise.notify,
-            body=plain_text(notice),
-            title=plain_title(notice),
+            body=calling_nobody(plain_text(notice)),
+            title=calling_nobody(plain_title(notice)),
             notify_type=TYPES[severity_of(notice.severity)],
             body_format="text",
             interpret_escapes=False,

@@ -43,12 +43,12 @@ class Email:
 
     def _deliver(self, letter: EmailMessage) -> list[str]:
         """To whom it was not taken; an error when it was taken to nobody."""
-        with _told(self._host), self._connected() as server:
+        with _told(self._host, lost=Temporary), self._connected() as server:
             if self._configured.username and self._configured.password:
                 server.login(self._configured.username, self._configured.password.get_secret_value())
             server.ehlo_or_helo_if_needed()
-            refused = server.send_message(letter)
-            return sorted(refused)
+            with _told(self._host, lost=Uncertain):
+                return sorted(server.send_message(letter))
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
@@ -79,8 +79,8 @@ def mail(notice: Notice, configured: receivers.Email) -> EmailMessage:
 
 
 @contextmanager
-def _told(host: str) -> Iterator[None]:
-    """What goes wrong on the way, as an action's errors; an answer quotes no more than a line."""
+def _told(host: str, *, lost: type[Temporary] | type[Uncertain]) -> Iterator[None]:
+    """What goes wrong on the way, as an action's errors, `lost` where nobody answers; no more than a line is quoted."""
     who = f"the mail server {host}"
     try:
         yield
@@ -98,13 +98,13 @@ def _told(host: str) -> Iterator[None]:
     except smtplib.SMTPNotSupportedError:
         raise Permanent(f"{who} offers no STARTTLS, or no login; mend it there, or see starttls in amend.yml") from None
     except smtplib.SMTPServerDisconnected:
-        raise Uncertain(f"{who} hung up before it had answered") from None
+        raise lost(f"{who} hung up before it had answered") from None
     except ssl.SSLCertVerificationError as error:
         raise Permanent(f"the certificate of {host} cannot be trusted: {error.verify_message}") from None
     except (ConnectionRefusedError, ssl.SSLError) as error:
         raise Temporary(f"cannot reach {who}: {error.strerror or type(error).__name__}") from None
     except OSError as error:
-        raise Uncertain(f"{who} stopped answering: {error.strerror or type(error).__name__}") from None
+        raise lost(f"{who} does not answer: {error.strerror or type(error).__name__}") from None
 
 
 def _refusal(who: str, code: int, said: bytes | str) -> Temporary | Permanent:

@@ -3,6 +3,7 @@
 Nothing in it is markup, and what cannot be seen is spelled out.
 """
 
+import re
 from collections.abc import Iterator
 
 from receiver.notifiers.notice import Notice
@@ -22,6 +23,11 @@ def plain_text(notice: Notice) -> str:
     """The message, then the facts, one to a line."""
     link = f"\n\n{notice.link}" if notice.link else ""
     return cut("\n".join(_lines(notice)), LONGEST) + link
+
+
+def calling_nobody(text: str) -> str:
+    """Without what chats take for a call to everybody in a channel, though it looks the same."""
+    return re.sub(r"@(?=(?:channel|here|everyone|all)\b)", "@\u2060", text, flags=re.IGNORECASE)
 
 
 def _lines(notice: Notice) -> Iterator[str]:

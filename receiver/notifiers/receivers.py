@@ -20,7 +20,7 @@ from receiver.notifiers.notice import Kind, Notice
 from receiver.outbound import Outbound
 from receiver.settings.receivers import Receiver
 
-STOP_WITHIN = 5.0  #: seconds that what was gathered has at a stop
+STOP_WITHIN = 3.0  #: seconds that what was gathered has at a stop
 GATHERED_WITHIN = 60.0  #: seconds for all tries of what was gathered
 GATHERED_TRIES = 5
 
@@ -116,7 +116,7 @@ class Receivers:
         said: dict[str, Any] = {}
         try:
             async for attempt in stamina.retry_context(
-                on=Temporary, attempts=GATHERED_TRIES, timeout=GATHERED_WITHIN, wait_initial=1.0
+                on=(Temporary, Uncertain), attempts=GATHERED_TRIES, timeout=GATHERED_WITHIN, wait_initial=1.0
             ):
                 with attempt:
                     await self._send(place, notice, said)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from receiver.notifiers.notice import Notice, Question
-from receiver.notifiers.plain import plain_title
+from receiver.notifiers.plain import calling_nobody, plain_title
 from receiver.notifiers.refusal import insist
 from receiver.outbound import Outbound
 from receiver.settings import receivers
@@ -54,8 +54,7 @@ def escaped(text: str, longest: int) -> str:
     whole = visible_lines(text[:longest])
     # https://docs.slack.dev/messaging/formatting-message-text: these three are all that has to be escaped
     whole = whole.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # Slack turns these into mentions where a message is posted with link_names, whatever we say of it
-    whole = re.sub(r"@(?=(?:channel|here|everyone)\b)", "@\u2060", whole, flags=re.IGNORECASE)
+    whole = calling_nobody(whole)
     if len(whole) <= longest and len(text) <= longest:
         return whole
     return re.sub(r"&[a-z]*$", "", whole[: longest - 1]) + "…"

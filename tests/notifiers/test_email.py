@@ -131,6 +131,16 @@ def test_a_server_that_is_not_there_is_worth_another_try() -> None:
         send(TOLD, email={"host": f"127.0.0.1:{free_port()}", "from": "a@b.c", "to": ["d@e.f"], "starttls": False})
 
 
+@pytest.mark.parametrize("command", ["EHLO", "AUTH", "STARTTLS"])
+def test_one_that_goes_silent_before_it_has_the_mail_is_worth_another_try(tmp_path: Path, command: str) -> None:
+    own = certificate(tmp_path)
+    with MailServer(own) as server:
+        server.stalls.add(command)
+        ca = own.read_text().partition("-----BEGIN PRIVATE")[0]
+        with pytest.raises(Temporary, match=r"does not answer|hung up"):
+            send(TOLD, **plainly(server, username="amend", password="s3cret", starttls=True, ca=ca))
+
+
 @pytest.mark.parametrize("command", ["DATA", "END"])
 def test_one_that_hangs_is_given_up_on(server: MailServer, command: str) -> None:
     server.stalls.add(command)

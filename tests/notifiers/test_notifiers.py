@@ -299,6 +299,11 @@ def test_whatever_else_there_is_is_told_through_apprise(library: Library) -> Non
     assert (told["notify_type"], told["body_format"]) == ("failure", "text")
 
 
+def test_what_strangers_write_calls_no_channel_that_apprise_reaches(library: Library) -> None:
+    send(STRANGE, apprise={"urls": ["discord://a/b"]})
+    assert "@here" not in library.told[0]["body"] + library.told[0]["title"]
+
+
 def test_a_place_of_apprise_that_does_not_take_it_is_told(library: Library) -> None:
     library.Apprise.taken = False
     with pytest.raises(Uncertain, match="did not take it"):
