@@ -6,7 +6,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -14,11 +14,9 @@ from pathlib import Path
 
 from receiver import metrics
 from receiver.audit import Broken
-from receiver.notifiers import notify
 from receiver.notifiers.notice import Notice
-from receiver.outbound import Outbound
+from receiver.notifiers.receivers import Receivers
 from receiver.settings import Anchor
-from receiver.settings.receivers import Receiver
 from receiver.store import Ledger
 from receiver.store import log as books
 
@@ -40,14 +38,12 @@ class Anchoring:
         ledger: Ledger,
         settings: Anchor,
         *,
-        receivers: Mapping[str, Receiver],
-        outbound: Outbound,
+        receivers: Receivers,
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._receivers = receivers
-        self._outbound = outbound
         self._clock = clock
         self._last = 0
 
@@ -62,7 +58,7 @@ class Anchoring:
         if self._settings.receiver:
             message = f"audit log: row {head.seq} has the hash {head.hash}"
             about = Notice(message=message, link="", run={}, labels={"seq": str(head.seq), "hash": head.hash})
-            await notify(self._receivers.get(self._settings.receiver), about, self._outbound)
+            await self._receivers.tell(self._settings.receiver, about)
         self._last = head.seq
         metrics.ANCHORED.set(self._clock().timestamp())
 

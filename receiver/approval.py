@@ -64,6 +64,17 @@ class Answer(StrEnum):
     WITHDRAWN = "withdrawn"  #: there is nothing to decide any more, or it is another question by now
 
 
+@dataclass(frozen=True)
+class SlackUser:
+    """Somebody who answers in Slack, as Slack says; `str` is how the audit log calls them."""
+
+    id: str  #: never changes, and is what teams list
+    name: str
+
+    def __str__(self) -> str:
+        return f"slack:{self.id} ({self.name})" if self.name else f"slack:{self.id}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Approval:
     """One request to people, and what they said."""
@@ -73,7 +84,7 @@ class Approval:
     nonce: str  #: part of what its link is signed over
     digest: str  #: of what was shown
     shown: Mapping[str, Any]  #: what is to be done, on what
-    approvers: tuple[str, ...]  #: the teams that were asked; anybody with the role when empty
+    approvers: tuple[str, ...]  #: the teams that were asked; when empty, anybody with the role, or in Slack of any team
     asked_at: datetime
     expires_at: datetime
     decision: Answer | None = None

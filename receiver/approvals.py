@@ -17,7 +17,7 @@ import structlog
 
 from receiver import autonomy
 from receiver.actions import ACTIONS
-from receiver.approval import Answer, Approval, ApprovalRule, Autonomy
+from receiver.approval import Answer, Approval, ApprovalRule, Autonomy, SlackUser
 from receiver.audit import Kind
 from receiver.case import Case
 from receiver.durations import format_duration
@@ -182,17 +182,21 @@ class Approvals:
             raise Unknown("this link is not one of ours, or was altered")
         return found
 
-    def may_answer(self, name: str, approval: Approval) -> bool:
-        """Whether this person is one of those who were asked."""
+    def may_answer(self, who: str | SlackUser, approval: Approval) -> bool:
+        """Whether this person, the holder of a key or somebody in Slack, is one of those who were asked."""
         asked = [self._teams[team] for team in approval.approvers if team in self._teams]
-        return not approval.approvers or any(name in team.api_keys for team in asked)
+        if isinstance(who, SlackUser):
+            # a key's role says whether its holder may answer; in Slack, being listed says it
+            asked = asked if approval.approvers else list(self._teams.values())
+            return any(who.id in team.slack_users for team in asked)
+        return not approval.approvers or any(who in team.api_keys for team in asked)
 
     async def answer(
         self,
         run_id: int,
         answer: Answer,
         *,
-        by: str,
+        by: str | SlackUser,
         comment: str = "",
         digest: str | None = None,
         request: Approval | None = None,
@@ -208,17 +212,18 @@ class Approvals:
             if asked is None:
                 raise _nothing_asked(runs.get(connection, run_id), run_id)
             if not self.may_answer(by, asked):
-                raise NotAsked(f'"{by}" is in none of the teams that were asked: {", ".join(asked.approvers)}')
+                raise NotAsked(_not_asked(by, asked))
             if digest is not None and digest != asked.digest:
                 raise Unanswerable("what is asked has changed since it was shown; look at the run again")
-            if not approvals.decide(connection, asked, answer, by=by, comment=comment, at=now):
+            if not approvals.decide(connection, asked, answer, by=str(by), comment=comment, at=now):
                 raise Unanswerable(_too_late(asked))
             kind = Kind.APPROVED if answer is Answer.APPROVED else Kind.REJECTED
-            self._tell(connection, runs.get(connection, run_id), kind, {"digest": asked.digest, "comment": comment}, by)
+            about = {"digest": asked.digest, "comment": comment}
+            self._tell(connection, runs.get(connection, run_id), kind, about, str(by))
             runs.wake(connection, [run_id], at=now)
 
         await self._ledger.write(write)
-        log.info("answered", run=run_id, answer=str(answer), by=by)
+        log.info("answered", run=run_id, answer=str(answer), by=str(by))
         self._wake()
 
     async def cancel(self, run_id: int, *, by: str, comment: str = "") -> None:
@@ -251,6 +256,12 @@ def _nothing_asked(run: Run | None, run_id: int) -> Unknown:
     if run is None:
         return Unknown(_NO_RUN.format(run_id))
     return Unknown(f"nobody is asked about run {run_id}, which is {run.status.replace('_', ' ')}")
+
+
+def _not_asked(by: str | SlackUser, asked: Approval) -> str:
+    if asked.approvers:
+        return f'"{by}" is in none of the teams that were asked: {", ".join(asked.approvers)}'
+    return f'"{by}" is in no team; one has to be listed in auth.teams to answer in Slack'
 
 
 def _too_late(asked: Approval) -> str:

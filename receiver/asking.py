@@ -8,22 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-import structlog
 
 from receiver.approval import Approval, ApprovalRule
 from receiver.approvals import Unapproved, answered_meanwhile
 from receiver.audit import Kind
 from receiver.case import Case, World
-from receiver.conventions import SEVERITY, SUMMARY
-from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.notifiers import notify
-from receiver.notifiers.notice import Notice
 from receiver.run import Run, Status
 from receiver.store import approvals, episodes, runs
-
-LONGEST = 200  #: characters of an alert's summary that people are told
-
-log = structlog.get_logger(__name__)
+from receiver.telling import Telling
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,7 @@ class Asking:
         if approval is None:
             return
         if case.run.state.get("told") != approval.id:
-            await self._tell_people(case, approval, unapproved.why)
+            await Telling(self.world).ask(case, approval, unapproved.why)
         await self.world.ledger.write(lambda connection: self._rest(connection, case, approval))
 
     def _open(self, connection: sa.Connection, case: Case, unapproved: Unapproved, *, since: str) -> Approval | None:
@@ -91,22 +83,3 @@ class Asking:
         as_it_was = episodes.is_open(connection, case.episode.id) == (case.playbook.on == "firing")
         wake_at = approval.expires_at if known and known.decision is None and as_it_was else now
         runs.change(connection, case.run, at=now, wake_at=wake_at, state={**case.run.state, "told": approval.id})
-
-    async def _tell_people(self, case: Case, approval: Approval, why: str) -> None:
-        """Through the receivers that are called like the teams; whoever cannot be told does not keep the run."""
-        run, labels = case.run, case.episode.labels
-        plan = ", ".join(step["verb"] for step in approval.shown["steps"])
-        alert = ", ".join(filter(None, (case.episode.alertname, labels.get(SEVERITY))))
-        said = case.episode.annotations.get(SUMMARY, "")
-        about = f"run {run.id} ({alert}{': ' if said else ''}{said[:LONGEST]})"
-        until = f"until {approval.expires_at:%H:%M:%S} UTC"
-        message = f"{about}: may {case.playbook.name} do {plan} on {case.key}? Answer {until}; {why}"
-        facts = {"id": run.id, "playbook": run.playbook, "attempt": run.attempt, "target": case.key}
-        notice = Notice(message=message, link=self.world.approval_link(approval), run=facts, labels=labels)
-        for name in approval.approvers:
-            if name not in self.world.receivers:
-                continue
-            try:
-                await notify(self.world.receivers[name], notice, self.world.outbound)
-            except (Temporary, Permanent, Uncertain) as error:
-                log.error("not told of an approval", run=run.id, receiver=name, error=str(error))

@@ -14,6 +14,7 @@ from receiver.approval import Approval
 from receiver.audit import Kind
 from receiver.conventions import NUMBERS
 from receiver.deployments import Deployments
+from receiver.notifiers.receivers import Receivers
 from receiver.outbound import Outbound
 from receiver.playbook import Playbook
 from receiver.programs import Programs
@@ -21,7 +22,6 @@ from receiver.prometheus import Prometheus
 from receiver.render import Names
 from receiver.run import Episode, Reason, Refusal, Run
 from receiver.settings.limits import Limits
-from receiver.settings.receivers import Receiver
 from receiver.signing import Signer
 from receiver.store import Ledger
 from receiver.store.log import Log
@@ -48,12 +48,13 @@ class World:
     alertmanager: Alertmanager | None
     limits: Limits
     outbound: Outbound
-    receivers: Mapping[str, Receiver]
+    receivers: Receivers
     deployments: Deployments
     analyst: Analyst
     programs: Programs
     signer: Signer
     external_url: str = ""
+    slack_buttons: bool = False  #: whether a click in Slack comes back to us
     sleep: Callable[[timedelta], Awaitable[None]] = _sleep
 
     def tell(self, connection: sa.Connection, run: Run, kind: Kind, data: Mapping[str, Any]) -> None:

@@ -19,11 +19,10 @@ from receiver.actions.scene import Scene
 from receiver.audit import Kind
 from receiver.case import Case, World
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.notifiers import notify
-from receiver.notifiers.notice import Notice
 from receiver.plan import Planned
 from receiver.run import Run, StepStatus
 from receiver.store import pause, runs
+from receiver.telling import Telling
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +137,7 @@ class Execution:
             deployments=world.deployments,
             outbound=world.outbound,
             programs=world.programs,
-            notify=partial(self._notify, case),
+            notify=partial(Telling(world).tell, case, said={}),
             sleep=world.sleep,
         )
         kinds = (Temporary, Uncertain) if action.idempotent else (Temporary,)
@@ -163,9 +162,3 @@ class Execution:
         except TimeoutError:
             return StepStatus.UNKNOWN, {}, f"no answer within {within:g}s"
         raise AssertionError("the loop returns or raises")
-
-    async def _notify(self, case: Case, name: str, message: str) -> Mapping[str, Any]:
-        run = case.run
-        about = {"id": run.id, "playbook": run.playbook, "attempt": run.attempt, "target": case.key}
-        notice = Notice(message=message, link=self.world.link(run), run=about, labels=case.episode.labels)
-        return await notify(self.world.receivers.get(name), notice, self.world.outbound)

@@ -48,7 +48,7 @@ class Outbound:
     ) -> tuple[int, str]:
         """Status and beginning of the answer. Temporary: nothing was sent; Uncertain: sent, and no answer."""
         host, port = _address(url)
-        await _refuse_link_local(host, port)
+        await refuse_link_local(host, port)
         timeout = httpx.Timeout(within, connect=min(within, 5.0))
         try:
             async with self._client.stream(
@@ -89,7 +89,7 @@ def _address(url: str) -> tuple[str, int]:
     return host, port or (443 if parts.scheme == "https" else 80)
 
 
-async def _refuse_link_local(host: str, port: int) -> None:
+async def refuse_link_local(host: str, port: int) -> None:
     """Metadata services of clouds live at link-local addresses and hand out credentials."""
     loop = asyncio.get_running_loop()
     try:

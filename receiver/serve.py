@@ -30,6 +30,7 @@ from receiver.deployments import Deployments
 from receiver.errors import ConfigError, ConfigErrors
 from receiver.identity import Windows
 from receiver.matching import Matching
+from receiver.notifiers.receivers import Receivers
 from receiver.outbound import Outbound
 from receiver.pipeline import Pipeline
 from receiver.playbooks import Playbooks
@@ -88,7 +89,7 @@ class Service:
         self.alertmanager = Alertmanager(str(configured.alertmanager.url)) if configured.alertmanager else None
         self.platforms = _connect(configured.platforms)
         self.outbound = Outbound(configured.outbound.allow_hosts)
-        self.receivers = {receiver.name: receiver for receiver in configured.receivers}
+        self.receivers = _receivers(configured, self.outbound)
         self.deployments = Deployments(ledger, self.audit, now)
         self.signer = Signer(signing_secret(configured))
         self.standstill = Standstill(ledger, self.audit, configured.limits.breaker, clock=now)
@@ -133,13 +134,12 @@ class Service:
             repeat(self.standstill.look, every=standstill.EVERY, told="standstill"),
             repeat(keeping.prune, every=retention.EVERY, told="retention"),
         ]
-        receivers, outbound = self.receivers, self.outbound
         if kept := self.configured.audit.anchor:
-            anchoring = Anchoring(self.ledger, kept, receivers=receivers, outbound=outbound, clock=now)
+            anchoring = Anchoring(self.ledger, kept, receivers=self.receivers, clock=now)
             told = "the audit log is not anchored"
             loops.append(repeat(anchoring.anchor, every=kept.every.total_seconds(), told=told))
         if expected := self.configured.watchdog:
-            watch = Watch(self.ledger, self.audit, expected, receivers=receivers, outbound=outbound, clock=now)
+            watch = Watch(self.ledger, self.audit, expected, receivers=self.receivers, clock=now)
             loops.append(repeat(watch.look, every=watch.every, after=watch.every, told="watchdog"))
         async with asyncio.TaskGroup() as group:
             for loop in loops:
@@ -197,6 +197,7 @@ class Service:
         )
 
     async def _close(self) -> None:
+        await self.receivers.close()
         await self.outbound.close()
         for platform in self.platforms.values():
             await platform.close()
@@ -234,6 +235,7 @@ class Service:
             programs=Programs(configured.commands),
             signer=self.signer,
             external_url=configured.server.external_url,
+            slack_buttons=configured.slack is not None,
         )
 
     def _worker(self) -> Worker:
@@ -265,6 +267,7 @@ class Service:
             approvals=self.approvals,
             deployments=self.deployments,
             trigger=Trigger(self.pipeline.world, self.pipeline.judgement, self.playbooks.all, self.worker.wake),
+            outbound=self.outbound,
         )
 
 
@@ -313,6 +316,14 @@ def _connect(platforms: Platforms) -> dict[tuple[str, str], Platform]:
                     "amend.yml", None, f"platforms.{kind} needs {error.name}; install amend[{kind}]"
                 ) from error
     return connected
+
+
+def _receivers(configured: settings.Settings, outbound: Outbound) -> Receivers:
+    try:
+        return Receivers(configured.receivers, outbound)
+    except ModuleNotFoundError as error:
+        message = f"receivers with apprise: need {error.name}; install amend[apprise]"
+        raise ConfigError("amend.yml", None, message) from error
 
 
 def _bind(server: settings.Server) -> socket.socket:

@@ -4,7 +4,7 @@
 would know.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -13,11 +13,10 @@ import structlog
 
 from receiver import metrics
 from receiver.audit import Kind
-from receiver.notifiers import notify
+from receiver.notifiers.notice import Kind as About
 from receiver.notifiers.notice import Notice
-from receiver.outbound import Outbound
+from receiver.notifiers.receivers import Receivers
 from receiver.settings import Watchdog
-from receiver.settings.receivers import Receiver
 from receiver.store import Ledger, episodes, signals
 from receiver.store.log import Log
 
@@ -37,15 +36,13 @@ class Watch:
         audit: Log,
         settings: Watchdog,
         *,
-        receivers: Mapping[str, Receiver],
-        outbound: Outbound,
+        receivers: Receivers,
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._audit = audit
         self._settings = settings
         self._receivers = receivers
-        self._outbound = outbound
         self._clock = clock
         self._since = clock()  #: it may not have had the time to come since we started
 
@@ -74,8 +71,18 @@ class Watch:
             message = f'the alert "{self._settings.alertname}" comes again'
             log.warning("hearing again", alert=self._settings.alertname)
         if self._settings.receiver:
-            about = Notice(message=message, link="", run={}, labels=named)
-            await notify(self._receivers.get(self._settings.receiver), about, self._outbound)
+            about = Notice(
+                message=message,
+                link="",
+                run={},
+                labels=named,
+                kind=About.TOLD if silent else About.OVER,
+                title=f"{self._settings.alertname} {'is silent' if silent else 'is back'}",
+                alert=self._settings.alertname,
+                severity="critical" if silent else "",
+                key=f"amend/watchdog/{self._settings.alertname}",
+            )
+            await self._receivers.tell(self._settings.receiver, about)
 
     def _turn(self, connection: sa.Connection, *, silent: bool) -> bool:
         """Write it down; whether it was otherwise before."""

@@ -139,7 +139,7 @@ def test_a_mistake_in_a_playbook_is_told_with_line_and_way_out(number: int, told
         (f"{SETTINGS}prometheus: {{url: localhost}}", "amend.yml:2: url: input should be a valid URL"),
         (
             f"{SETTINGS}receivers:\n- name: a",
-            'amend.yml:3: receivers: receiver "a" says nowhere to send to; add slack: or webhook:',
+            'amend.yml:3: receivers: receiver "a" says nowhere to send to; add slack:, pagerduty:',
         ),
         ("auth: {webhook: [insecure: true}", "amend.yml:1: not YAML: "),
         ("auth: {webhook: {insecure: maybe}}", "amend.yml:1: \"insecure\" must be true or false, not 'maybe'"),

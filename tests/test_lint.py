@@ -164,6 +164,20 @@ def test_people_who_are_asked_without_a_link(tmp_path: Path) -> None:
     assert place.startswith("playbooks.yml:")
 
 
+def test_people_in_slack_who_get_no_buttons(tmp_path: Path) -> None:
+    auth = {"webhook": {"insecure": True}, "teams": {"team-shop": {"slack_users": ["U012AB3CD"]}}}
+    place, message = only(found(tmp_path, auth=auth), "approval/slack")
+    assert message == '"team-shop" has slack_users, and gets no buttons; add slack: {signing_secret_file: FILE}'
+    assert place.startswith("amend.yml:")
+    asks = {**PLAYBOOK, "approval": {"approvers": ["team-shop"]}}
+    assert [each[0] for each in found(tmp_path, asks, auth=auth, **LINKED)] == ["approval/slack", "approval/team"]
+    answering: dict[str, Any] = {"auth": auth, "slack": {"signing_secret": "x"}}
+    assert found(tmp_path, asks, **answering, **LINKED) == []
+    only(found(tmp_path, asks, **answering), "approval/link")
+    chat: dict[str, Any] = {"receivers": [{"name": "team-shop", "slack": {"url": "http://chat.example"}}]}
+    assert found(tmp_path, asks, **answering, **chat) == [], "buttons need no link"
+
+
 def test_an_approval_that_nobody_is_told_about(tmp_path: Path) -> None:
     place, message = only(found(tmp_path, {**PLAYBOOK, "approval": {}}), "approval/untold")
     assert message == "asks every approver, and tells none; name a team in approvers:, and call a receiver as that team"

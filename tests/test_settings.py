@@ -9,6 +9,7 @@ from receiver.settings import Settings, digest, playbook_files, read
 from receiver.settings.auth import ROLES
 
 HASH = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+SECRETS = ("token", "slack", "hook", "hook_token", "audit", "pager", "teams", "others", "mail", "signing")
 MINIMAL = "auth: {webhook: {insecure: true}}\n"
 
 
@@ -127,7 +128,7 @@ def test_a_secret_stands_in_a_file_beside_the_settings(tmp_path: Path, monkeypat
 
 
 def test_no_secret_shows_when_settings_are_printed(tmp_path: Path) -> None:
-    secrets = {name: f"http://canary-{name}" for name in ("token", "slack", "hook", "hook_token", "audit")}
+    secrets = {name: f"http://canary-{name}" for name in SECRETS}
     for name, secret in secrets.items():
         (tmp_path / name).write_text(secret)
     text = """\
@@ -135,6 +136,10 @@ auth: {webhook: {bearer_token_file: token}}
 receivers:
 - {name: a, slack: {url_file: slack}}
 - {name: b, webhook: {url_file: hook, bearer_token_file: hook_token}}
+- {name: c, pagerduty: {routing_key_file: pager}, teams: {url_file: teams}, apprise: {url_file: others}}
+- name: d
+  email: {host: "mail:25", from: a@b.c, to: [a@b.c], username: u, password_file: mail}
+slack: {signing_secret_file: signing}
 audit: {hmac_key_file: audit}
 """
     found = settings(tmp_path, text)
@@ -263,3 +268,64 @@ def test_the_fingerprint_tells_texts_and_their_borders_apart() -> None:
     assert digest(b"ab", b"c") != digest(b"a", b"bc")
     assert digest(b"a") == digest(b"a")
     assert len(digest()) == 16
+
+
+# ── receivers and teams ──
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("email: {host: mail, from: a@b.c, to: [d@e.f]}", '"mail" is not an address; write host: HOST:PORT'),
+        ('email: {host: "mail:25", from: "a@b.c", to: ["d@e.f\\nBcc: x@y.z"]}', "is no mail address"),
+        ("email: {host: 'mail:25', from: Anna, to: [d@e.f]}", '"Anna" is no mail address; write NAME@DOMAIN'),
+        ("email: {host: 'mail:25', from: a@b.c, to: []}", "to: "),
+        ("email: {host: 'mail:25', from: a@b.c, to: [d@e.f], username: u}", "username and password_file go together"),
+        (
+            "email: {host: 'mail:25', from: a@b.c, to: [d@e.f], username: u, password: p, starttls: false}",
+            "the password would be sent in the clear",
+        ),
+        ("pagerduty: {url: https://events.eu.pagerduty.com/v2/enqueue}", '"routing_key" is missing'),
+        ("apprise: {}", "names no service; add url_file: or urls:"),
+        ("teams: {url: nowhere}", "is no address"),
+    ],
+)
+def test_a_receiver_that_cannot_work_is_refused(tmp_path: Path, place: str, said: str) -> None:
+    (mistake,) = mistakes(tmp_path, f"{MINIMAL}receivers:\n- name: a\n  {place}\n")
+    assert said in mistake
+    assert mistake.startswith(("3: ", "4: "))
+
+
+def test_a_receiver_may_have_several_places(tmp_path: Path) -> None:
+    text = """\
+receivers:
+- name: a
+  max_per_minute: 5
+  pagerduty: {routing_key: k}
+  email: {host: "mail.example.com:465", from: amend@example.com, to: [a@example.com, b@example.com]}
+"""
+    (receiver,) = settings(tmp_path, MINIMAL + text).receivers
+    assert list(receiver.places) == ["pagerduty", "email"]
+    assert receiver.email
+    assert (receiver.email.address, receiver.email.from_) == (("mail.example.com", 465), "amend@example.com")
+    assert receiver.pagerduty
+    assert str(receiver.pagerduty.url) == "https://events.pagerduty.com/v2/enqueue"
+
+
+@pytest.mark.parametrize(
+    ("team", "said"),
+    [
+        ("{}", "a team without members can agree to nothing; add api_keys: or slack_users:"),
+        ("{slack_users: [anna]}", '"anna" is no member ID of Slack'),
+        ("{slack_users: [U0ANNA], api_keys: [ben]}", 'no API key is called "ben"'),
+    ],
+)
+def test_a_team_has_members_that_can_be_known(tmp_path: Path, team: str, said: str) -> None:
+    (mistake,) = mistakes(tmp_path, f"auth:\n  webhook: {{insecure: true}}\n  teams:\n    team-shop: {team}\n")
+    assert said in mistake
+
+
+def test_a_key_cannot_be_called_like_somebody_in_slack(tmp_path: Path) -> None:
+    key = f"{{name: 'slack:U0ANNA', role: admin, hash: {HASH}}}"
+    (mistake,) = mistakes(tmp_path, f"auth:\n  webhook: {{insecure: true}}\n  api_keys: [{key}]\n")
+    assert "would be taken for a user of Slack in the audit log" in mistake

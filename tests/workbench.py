@@ -28,6 +28,7 @@ from receiver.case import World
 from receiver.deployments import Deployments
 from receiver.identity import Windows
 from receiver.matching import Matching
+from receiver.notifiers.receivers import Receivers
 from receiver.outbound import Outbound
 from receiver.pipeline import Pipeline
 from receiver.playbook import read
@@ -182,6 +183,8 @@ class Bench:
         limits: Limits | None = None,
         receivers: Sequence[Receiver] = (),
         commands: Mapping[str, Command] | None = None,
+        slack_buttons: bool = False,
+        teams: Mapping[str, Team] | None = None,
     ) -> None:
         self.directory = directory
         self.now = START
@@ -194,7 +197,9 @@ class Bench:
         self.loki: str | None = None
         self.sleep: Callable[[timedelta], Coroutine[Any, Any, None]] = _at_once
         self._alertmanager = alertmanager
-        self.receivers = {each.name: each for each in receivers}
+        self._receivers = receivers
+        self._slack_buttons = slack_buttons
+        self._teams = teams or {"team-shop": Team(api_keys=("anna",))}
         self.write_playbooks(playbooks)
         (directory / "amend.db").write_bytes(_empty_store())
         self.ledger = Ledger(f"sqlite:///{directory / 'amend.db'}")
@@ -207,12 +212,13 @@ class Bench:
         self._open.callback(lambda: self.do(self.ledger.close()))
         self.outbound = Outbound(["127.0.0.1"])
         self._open.callback(lambda: self.do(self.outbound.close()))
+        self.receivers = Receivers(self._receivers, self.outbound)
         self.alertmanager = Alertmanager(self._alertmanager) if self._alertmanager else None
         self.standstill = Standstill(self.ledger, self.log, self.limits.breaker, clock=lambda: self.now)
         self.approvals = Approvals(
             self.ledger,
             self.log,
-            {"team-shop": Team(api_keys=("anna",))},
+            self._teams,
             signer=self.signer,
             clock=lambda: self.now,
             wake=lambda: None,
@@ -290,6 +296,7 @@ class Bench:
             signer=self.signer,
             external_url="http://amend.test",
             sleep=self._sleep,
+            slack_buttons=self._slack_buttons,
         )
         return Worker(
             ledger=self.ledger,

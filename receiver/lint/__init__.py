@@ -50,6 +50,7 @@ CHECKS: Mapping[str, Check] = {
     "approval/team": Check(ERROR, against_settings.unknown_team),
     "approval/untold": Check(WARNING, against_settings.nobody_told),
     "approval/link": Check(WARNING, against_settings.no_link),
+    "approval/slack": Check(WARNING, against_settings.no_buttons),
     "http/host": Check(ERROR, against_settings.host_not_allowed),
     "command/unknown": Check(ERROR, against_settings.unknown_command),
     "silence/alertmanager": Check(ERROR, against_settings.missing_alertmanager),

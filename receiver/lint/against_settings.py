@@ -3,7 +3,7 @@
 The registry in `receiver.lint` names them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,7 +51,7 @@ def unknown_receiver(setup: Setup) -> Iterator[ConfigError]:
 
 def unknown_team(setup: Setup) -> Iterator[ConfigError]:
     """Approvers that amend.yml does not have, or of whom none may answer: nobody could agree."""
-    teams = setup.settings.auth.teams
+    teams, clicks = setup.settings.auth.teams, setup.settings.slack is not None
     may_answer = {key.name for key in setup.settings.auth.api_keys if key.role != "viewer"}
     for written in setup.playbooks:
         rule = written.playbook.approval
@@ -60,7 +60,7 @@ def unknown_team(setup: Setup) -> Iterator[ConfigError]:
             if name not in teams:
                 way_out = did_you_mean(name, list(teams)) or f"; add it to auth.teams in {setup.document.path}"
                 yield written.error(place, f'no team is called "{name}"{way_out}')
-            elif not may_answer & set(teams[name].api_keys):
+            elif not may_answer & set(teams[name].api_keys) and not (clicks and teams[name].slack_users):
                 message = f'nobody in "{name}" may answer; give one of them the role approver in {setup.document.path}'
                 yield written.error(place, message)
 
@@ -87,7 +87,7 @@ def no_link(setup: Setup) -> Iterator[ConfigError]:
         return
     for written in setup.playbooks:
         rule = written.playbook.approval
-        if rule and rule.required != "never" and rule.approvers:
+        if rule and rule.required != "never" and rule.approvers and not _all_click(setup, rule.approvers):
             message = f"asks people without a link to the answer; set server.external_url in {setup.document.path}"
             yield written.error(("approval",), message)
 
@@ -112,6 +112,26 @@ def missing_alertmanager(setup: Setup) -> Iterator[ConfigError]:
         for place, *_ in _raw_steps(written, "silence"):
             message = f"silence tells Alertmanager; add alertmanager: {{url: …}} to {setup.document.path}"
             yield written.error((*place, "silence"), message)
+
+
+def _all_click(setup: Setup, approvers: Sequence[str]) -> bool:
+    """Whether each of these teams is asked by buttons in Slack, which need no link."""
+    receivers = {receiver.name: receiver for receiver in setup.settings.receivers}
+    teams = setup.settings.auth.teams
+    listed = all(name in teams and teams[name].slack_users for name in approvers)
+    return (
+        bool(setup.settings.slack) and listed and all(name in receivers and receivers[name].slack for name in approvers)
+    )
+
+
+def no_buttons(setup: Setup) -> Iterator[ConfigError]:
+    """People who may answer in Slack, and whose clicks would not be taken."""
+    if setup.settings.slack:
+        return
+    for name, team in setup.settings.auth.teams.items():
+        if team.slack_users:
+            message = f'"{name}" has slack_users, and gets no buttons; add slack: {{signing_secret_file: FILE}}'
+            yield setup.document.error(("auth", "teams", name, "slack_users"), message)
 
 
 def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:

@@ -1,14 +1,19 @@
-"""Where notifications go: one file a kind, found here by the key that amend.yml uses for it."""
+"""Where notifications go: one file a kind, found here by the key that amend.yml uses for it.
+
+receivers.py makes a notifier of each place that a receiver names, and sends through it.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from receiver.errors import Permanent
+from receiver.notifiers.apprise import Apprise
+from receiver.notifiers.email import Email
 from receiver.notifiers.notice import Notice
+from receiver.notifiers.pagerduty import PagerDuty
 from receiver.notifiers.slack import Slack
+from receiver.notifiers.teams import Teams
 from receiver.notifiers.webhook import Webhook
 from receiver.outbound import Outbound
-from receiver.settings.receivers import Receiver
 
 
 class Notifier(Protocol):
@@ -18,16 +23,11 @@ class Notifier(Protocol):
         """Deliver; what the other side said comes back. Errors as an action's."""
 
 
-NOTIFIERS: Mapping[str, Callable[[Any], Notifier]] = {"slack": Slack, "webhook": Webhook}
-
-
-async def notify(receiver: Receiver | None, notice: Notice, outbound: Outbound) -> dict[str, Any]:
-    """Send to every kind of place that a receiver names."""
-    if receiver is None:
-        raise Permanent("there is no such receiver in amend.yml")
-    said = {}
-    for kind, notifier in NOTIFIERS.items():
-        settings = getattr(receiver, kind)
-        if settings is not None:
-            said[kind] = dict(await notifier(settings).send(notice, outbound))
-    return said
+NOTIFIERS: Mapping[str, Callable[[Any], Notifier]] = {
+    "apprise": Apprise,
+    "email": Email,
+    "pagerduty": PagerDuty,
+    "slack": Slack,
+    "teams": Teams,
+    "webhook": Webhook,
+}

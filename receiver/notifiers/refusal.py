@@ -7,7 +7,9 @@ from receiver.errors import Permanent, Temporary
 from receiver.outbound import brief
 
 
-def refusal(who: str, status: int, said: str) -> Temporary | Permanent:
-    """The error for an answer with its status and body."""
-    kind = Temporary if status == 429 or status >= 500 else Permanent
-    return kind(f"{who} answered {status}: {brief(said)}")
+def insist(who: str, status: int, said: str) -> None:
+    """Temporary or Permanent, with the answer's beginning, unless it is a yes."""
+    if 200 <= status < 300:
+        return
+    kind = Temporary if status in {408, 429} or status >= 500 else Permanent
+    raise kind(f"{who} answered {status}: {brief(said)}")

@@ -16,6 +16,7 @@ from receiver.case import World
 from receiver.deployments import Deployments
 from receiver.identity import Windows
 from receiver.matching import Matching
+from receiver.notifiers.receivers import Receivers
 from receiver.pipeline import Pipeline
 from receiver.playbook import Playbook
 from receiver.programs import Programs
@@ -68,7 +69,7 @@ class Rehearsal:
             alertmanager=self._alertmanager,
             limits=limits,
             outbound=self._outbound,
-            receivers=_receivers(playbooks.values()),
+            receivers=Receivers(_receivers(playbooks.values()), self._outbound),
             deployments=self.deployments,
             analyst=Analyst(
                 ledger=self.ledger, deployments=self.deployments, outbound=self._outbound, clock=self.clock
@@ -146,12 +147,14 @@ def _platforms(
     }
 
 
-def _receivers(playbooks: Collection[Playbook]) -> dict[str, Receiver]:
-    """Whoever a playbook tells something, at an address that leads nowhere."""
-    return {
-        name: Receiver.model_validate({"name": name, "webhook": {"url": f"https://r{number}{RECEIVERS}/"}})
+def _receivers(playbooks: Collection[Playbook]) -> list[Receiver]:
+    """Whoever a playbook tells something, at an address that leads nowhere; nothing that they are told is gathered."""
+    return [
+        Receiver.model_validate(
+            {"name": name, "max_per_minute": 10_000, "webhook": {"url": f"https://r{number}{RECEIVERS}/"}}
+        )
         for number, name in enumerate(sorted(set(_named(playbooks))))
-    }
+    ]
 
 
 def _named(playbooks: Collection[Playbook]) -> Iterator[str]:

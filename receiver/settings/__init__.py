@@ -122,6 +122,13 @@ class Audit(Part):
         return self.hmac_key.get_secret_value().encode() if self.hmac_key else None
 
 
+class SlackApp(Part):
+    """The app whose incoming webhooks the receivers use: what proves that a click on its buttons comes from Slack."""
+
+    signing_secret: Secret = Field(examples=["SECRET, or signing_secret_file: FILE"])
+    signing_secret_file: Path | None = None
+
+
 class Watchdog(Part):
     """The alert that always fires, so that its silence tells that nothing arrives any more."""
 
@@ -159,6 +166,7 @@ class Settings(Part):
     outbound: Outbound = Outbound()
     audit: Audit = Audit()
     watchdog: Watchdog | None = None
+    slack: SlackApp | None = None
     logging: Logging = Logging()
 
     @model_validator(mode="after")

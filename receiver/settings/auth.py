@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from receiver.documents import Part
 from receiver.settings.values import Secret
@@ -34,8 +34,24 @@ class WebhookAuth(Part):
         return self
 
 
+def _slack_id(value: str) -> str:
+    if not re.fullmatch(SLACK_ID, value):
+        raise ValueError(f'"{value}" is no member ID of Slack; it is in the profile, and looks like U012AB3CD')
+    return value
+
+
+SLACK_ID = r"[UW][A-Z0-9]{2,30}"
+SlackId = Annotated[str, AfterValidator(_slack_id)]
+
+
+def _no_slack_user(name: str) -> str:
+    if name.startswith("slack:"):
+        raise ValueError(f'"{name}" would be taken for a user of Slack in the audit log; call it something else')
+    return name
+
+
 class ApiKey(Part):
-    name: str
+    name: Annotated[str, AfterValidator(_no_slack_user)]
     role: Role
     hash: str = Field(examples=["HASH, or hash_file: FILE, as amend keys new prints them"])
     hash_file: Path | None = None
@@ -50,9 +66,16 @@ class ApiKey(Part):
 
 
 class Team(Part):
-    """People who are asked together."""
+    """People who are asked together: by their keys, by their Slack accounts, or both."""
 
-    api_keys: tuple[str, ...] = Field(min_length=1, examples=["[anna]"])  #: their names
+    api_keys: tuple[str, ...] = ()  #: their names
+    slack_users: tuple[SlackId, ...] = ()  #: their member IDs
+
+    @model_validator(mode="after")
+    def _some_member(self) -> Self:
+        if not (self.api_keys or self.slack_users):
+            raise ValueError("a team without members can agree to nothing; add api_keys: or slack_users:")
+        return self
 
 
 class Auth(Part):

@@ -25,6 +25,7 @@ from receiver.web.markers import Markers
 from receiver.web.pages import Pages
 from receiver.web.session import Sessions
 from receiver.web.sign_in import SignIn
+from receiver.web.slack import Slack
 from receiver.web.trigger import Triggering
 from receiver.web.webhook import Webhook
 
@@ -66,6 +67,7 @@ def create_app(doors: Doors) -> Starlette:
             *Triggering(doors, keys).routes(),
             *Markers(doors, keys, sessions).routes(),
             *Decisions(doors, sessions, frame).routes(),
+            *Slack(doors).routes(),
             *Pages(doors, sessions, chain, frame).routes(),
             *SignIn(keys, sessions, frame).routes(),
         ],

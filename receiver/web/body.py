@@ -17,15 +17,15 @@ WITHIN = 5.0  #: seconds to arrive
 CLOSE = {"Connection": "close"}
 
 
-async def read(request: Request) -> bytes:
+async def read(request: Request, *, largest: int = LARGEST) -> bytes:
     """413 or 408 when it is too large or too slow."""
     body = b""
     try:
         async with asyncio.timeout(WITHIN):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > LARGEST:
-                    raise HTTPException(413, f"the body is larger than {LARGEST} bytes", CLOSE)
+                if len(body) > largest:
+                    raise HTTPException(413, f"the body is larger than {largest} bytes", CLOSE)
     except TimeoutError:
         raise HTTPException(408, "the body did not arrive in time", CLOSE) from None
     return body

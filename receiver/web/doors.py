@@ -6,6 +6,7 @@ from datetime import datetime
 
 from receiver.approvals import Approvals
 from receiver.deployments import Deployments
+from receiver.outbound import Outbound
 from receiver.playbook import Playbook
 from receiver.settings import Settings
 from receiver.signing import Signer
@@ -29,3 +30,4 @@ class Doors:
     approvals: Approvals
     deployments: Deployments
     trigger: Trigger
+    outbound: Outbound

@@ -4,7 +4,6 @@ The pages render their templates here. What a label holds can neither change a p
 """
 
 import json
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,15 +13,13 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from receiver.visible import visible
 from receiver.web.explain import sentence, standing
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
 
 SHORT = 80  #: characters of a value in a table
-
-# controls, formats (bidi, zero width), surrogates, private use; line and paragraph separators
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
 def look(clock: Callable[[], datetime]) -> Environment:
@@ -48,13 +45,6 @@ def look(clock: Callable[[], datetime]) -> Environment:
     }
     environment.globals |= {"link": link}
     return environment
-
-
-def visible(text: str) -> str:
-    """The text with every character that cannot be seen, or that moves others, as its escape: `\\x1b`, `\\u202e`."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_spelled(char) if unicodedata.category(char) in _HIDDEN else char for char in text)
 
 
 def lines(text: str) -> Markup:
@@ -83,10 +73,6 @@ def age(passed: timedelta) -> str:
 def _finalize(value: object) -> object:
     """What each {{ expression }} goes through before it is escaped."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _spelled(char: str) -> str:
-    return char.encode("unicode_escape").decode()
 
 
 def _short(value: object) -> str:

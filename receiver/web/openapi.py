@@ -36,6 +36,7 @@ def document() -> Schema:
                 "session": {"type": "apiKey", "in": "cookie", "name": "amend_session"},
                 "webhook_bearer": {"type": "http", "scheme": "bearer"},
                 "webhook_basic": {"type": "http", "scheme": "basic"},
+                "slack": {"type": "apiKey", "in": "header", "name": "X-Slack-Signature"},
             },
             "schemas": {
                 "Error": _object({"status": {"const": "error"}, "error": STRING}),
@@ -312,6 +313,22 @@ PATHS: Schema = {
                     }
                 ),
                 *(400, 401, 403, 408, 413, 503),
+            ),
+        }
+    },
+    "/api/v1/slack": {
+        "post": {
+            "summary": "A click in Slack on a button of a question, signed by Slack.",
+            "security": [{"slack": []}],
+            "requestBody": {
+                "required": True,
+                "content": {"application/x-www-form-urlencoded": {"schema": _object({"payload": STRING})}},
+            },
+            "responses": _answers(
+                _object(
+                    {"status": _words(["approved", "rejected", "refused", "ignored"]), "run": NUMBER, "error": STRING}
+                ),
+                *(400, 401, 404, 408, 413, 503),
             ),
         }
     },

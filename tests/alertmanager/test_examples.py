@@ -162,9 +162,10 @@ def _keys(text: str) -> Iterator[tuple[str, ...]]:
 
 def _fields(model: type[BaseModel], place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, field in model.model_fields.items():
-        yield (*place, name)
+        key = (*place, field.alias or name)
+        yield key
         for inner in _models(field.annotation):
-            yield from _fields(inner, (*place, name))
+            yield from _fields(inner, key)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -17,6 +17,7 @@ from receiver.analysis.analyst import Analyst
 from receiver.approvals import Approvals
 from receiver.case import World
 from receiver.deployments import Deployments
+from receiver.notifiers.receivers import Receivers
 from receiver.outbound import Outbound
 from receiver.pipeline import Pipeline
 from receiver.playbook import Playbook
@@ -41,7 +42,13 @@ class Web:
     """The doors, open at `url`; what they are given can be looked at and changed."""
 
     def __init__(
-        self, directory: Path, *, most_connections: int = 1000, teams: Mapping[str, Any] | None = None, **sections: Any
+        self,
+        directory: Path,
+        *,
+        most_connections: int = 1000,
+        teams: Mapping[str, Any] | None = None,
+        outbound: Outbound | None = None,
+        **sections: Any,
     ) -> None:
         self.database = directory / "amend.db"
         self.settings = Settings.model_validate(
@@ -64,6 +71,7 @@ class Web:
         self.reloaded_by: list[str] = []
         self.reload_error: Exception | None = None
         self.playbooks: list[Playbook] = []
+        self.outbound = outbound or Outbound(())
         self.doors = self._doors()
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -127,7 +135,6 @@ class Web:
         audit = Log(actor="amend/replica-1", key=None)
         teams, rule = self.settings.auth.teams, self.settings.limits.breaker
         known = Deployments(self.ledger, audit, clock)
-        outbound = Outbound(())
         world = World(
             ledger=self.ledger,
             log=audit,
@@ -136,10 +143,10 @@ class Web:
             prometheus=None,
             alertmanager=None,
             limits=self.settings.limits,
-            outbound=outbound,
-            receivers={},
+            outbound=self.outbound,
+            receivers=Receivers((), self.outbound),
             deployments=known,
-            analyst=Analyst(ledger=self.ledger, deployments=known, outbound=outbound, clock=clock),
+            analyst=Analyst(ledger=self.ledger, deployments=known, outbound=self.outbound, clock=clock),
             programs=Programs({}),
             signer=signer,
         )
@@ -158,6 +165,7 @@ class Web:
             deployments=known,
             trigger=Trigger(world, judgement, lambda: self.playbooks, wake),
             approvals=Approvals(self.ledger, audit, teams, signer=signer, clock=clock, wake=wake),
+            outbound=self.outbound,
         )
 
 

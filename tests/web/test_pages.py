@@ -12,7 +12,7 @@ from receiver import metrics
 from receiver.actions import VERBS
 from receiver.playbook import read
 from receiver.run import Outcome, Reason, StepStatus
-from receiver.web.look import visible
+from receiver.visible import visible
 from tests.bed.receiver import alert, message
 from tests.web.browser import Browser, hidden
 from tests.web.conftest import KEYS, Web
