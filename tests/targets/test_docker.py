@@ -356,7 +356,7 @@ def test_a_service_is_never_scaled_to_nothing_and_a_single_container_never_at_al
     compose_container(docker_engine, 1)
     with pytest.raises(Permanent, match="no container would be left"):
         run(host.scale(resolve(host, "compose", "orders", scope="shop"), 0, within=WITHIN))
-    with pytest.raises(Permanent, match="only a Compose service"):
+    with pytest.raises(Permanent, match="only a service"):
         run(host.scale(resolve(host, "container", "shop-orders-1"), 2, within=WITHIN))
     assert docker_proxy.changes == []
 
