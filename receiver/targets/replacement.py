@@ -45,14 +45,18 @@ def _own_config(old: Container, was: Mapping[str, Any]) -> dict[str, Any]:
         "Env": [entry for entry in old.config.get("Env") or () if entry not in (was.get("Env") or ())],
         "ExposedPorts": {**ports, **{port: {} for port in published}},
         "Volumes": _other(old.config.get("Volumes"), was.get("Volumes")),
-        # field by field: a service may say how often, and leave to the image what is asked
-        "Healthcheck": _other(old.config.get("Healthcheck"), was.get("Healthcheck")) or None,
+        "Healthcheck": _healthcheck(old.config.get("Healthcheck") or {}, was.get("Healthcheck") or {}),
     }
 
 
 def _other(mine: Mapping[str, Any] | None, brought: Mapping[str, Any] | None) -> dict[str, Any]:
     there = brought or {}
     return {key: value for key, value in (mine or {}).items() if key not in there or there[key] != value}
+
+
+def _healthcheck(mine: Mapping[str, Any], brought: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """All of it where the service says what is asked; else what it says of how often."""
+    return (mine if mine.get("Test") != brought.get("Test") else _other(mine, brought)) or None
 
 
 def _command(config: Mapping[str, Any], was: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,15 +81,21 @@ def _labels(old: Container, was: Mapping[str, Any], image: Image) -> dict[str, s
 
 def _with_its_volumes(old: Container) -> dict[str, Any]:
     """Its host configuration, with volumes that had no name by the names that the engine gave them."""
-    nameless = {mount["Target"] for mount in old.host.get("Mounts") or () if _nameless(mount)}
     mounts = [mount for mount in old.host.get("Mounts") or () if not _nameless(mount)]
-    binds = list(old.host.get("Binds") or ())
-    said = {mount["Target"] for mount in mounts} | {bind.split(":")[1] for bind in binds if ":" in bind}
-    for mount in old.description.get("Mounts") or ():
-        place = mount["Destination"]
-        if mount["Type"] == "volume" and (place in nameless or place not in said):
-            binds.append(f"{mount['Name']}:{place}" + ("" if mount["RW"] else ":ro"))
-    return {**old.host, "Binds": binds, "Mounts": mounts}
+    binds = [bind for bind in old.host.get("Binds") or () if _place(bind)]
+    said = {mount["Target"] for mount in mounts} | {_place(bind) for bind in binds}
+    given = [
+        f"{mount['Name']}:{mount['Destination']}" + ("" if mount["RW"] else ":ro")
+        for mount in old.description.get("Mounts") or ()
+        if mount["Type"] == "volume" and mount["Destination"] not in said
+    ]
+    return {**old.host, "Binds": [*binds, *given], "Mounts": mounts}
+
+
+def _place(bind: str) -> str:
+    """Where `source:place:options` puts something; "" for `place` and `place:options`, which name no source."""
+    _, _, rest = bind.partition(":")
+    return rest.partition(":")[0] if rest.startswith("/") else ""
 
 
 def _nameless(mount: Mapping[str, Any]) -> bool:

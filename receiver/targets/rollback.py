@@ -19,6 +19,8 @@ from receiver.targets.running import grace, in_part, running
 REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_:@/-]*(\.[a-zA-Z0-9_:@/-]+)*", re.ASCII)
 """What an image can be called, loosely: it becomes part of a path, so that there are no two dots in a row."""
 
+ID = 12  #: what docker shows of an id
+
 PUT_BACK = 30.0  #: seconds kept to put an old container back, or a third of what there is
 
 
@@ -44,9 +46,15 @@ async def roll_back(engine: Engine, members: Sequence[Container], to: str) -> Se
 
 async def _image(engine: Engine, to: str) -> Image:
     found = await engine.image(to) if REFERENCE.fullmatch(to) else None
-    if not found:
+    if not found or _is_a_guess(found, to):
         raise Permanent(f"the engine has no image {ascii(to)[:200]}, and none is pulled here: docker pull it there")
     return found
+
+
+def _is_a_guess(found: Image, to: str) -> bool:
+    """Engines take any beginning of an id that fits one image alone: a `to: 3` would be found, and be anything."""
+    start = to.removeprefix("sha256:")
+    return len(start) < ID and found.id.removeprefix("sha256:").startswith(start)
 
 
 async def _brought(engine: Engine, member: Container) -> Image:

@@ -173,14 +173,12 @@ class DockerEngine(Process):
         """Take away every service, and wait until its containers are gone: the Swarm alone removes them."""
         for service in self.client.services.list():
             service.remove()  # type: ignore[no-untyped-call]
-        until(
-            lambda: not any(SWARMS in container.labels for container in self.client.containers.list(all=True)),
-            why="the services' containers to go",
-        )
+        listed = self.client.api.containers
+        until(lambda: not listed(all=True, filters={"label": [SWARMS]}), why="the services' containers to go")
 
     def clean(self) -> None:
         """Take away every container and every network that a test made; a service's are the Swarm's."""
-        for container in self.client.containers.list(all=True):
+        for container in self.client.containers.list(all=True, ignore_removed=True):
             if SWARMS not in container.labels:
                 container.remove(force=True, v=True)
         self.client.networks.prune()

@@ -241,14 +241,14 @@ def test_a_service_goes_to_no_image_of_choice(
     assert docker_proxy.changes == []
 
 
-@pytest.mark.parametrize(("verb", "how"), [("scale", {"replicas": 2}), ("rollback", {"to": None})])
+@pytest.mark.parametrize("how", [{"replicas": 2}, {"to": None}], ids=["scale", "rollback"])
 def test_a_change_whose_answer_is_lost_is_uncertain_and_sent_once(
-    swarm: DockerEngine, host: DockerHost, docker_proxy: Proxy, name: str, verb: str, how: dict[str, Any]
+    swarm: DockerEngine, host: DockerHost, docker_proxy: Proxy, name: str, how: dict[str, Any]
 ) -> None:
     service = swarm_service(swarm, name, replicas=1)
     deploy(service, image=image_of(swarm, "1.1"))
     workload = resolve(host, name)
     docker_proxy.fail(Fault.DROP, "POST")
     with pytest.raises(Uncertain):
-        run(getattr(host, verb)(workload, **how, within=WITHIN))
+        run((host.scale if "replicas" in how else host.rollback)(workload, **how, within=WITHIN))
     assert len(docker_proxy.changes) == 1
