@@ -5,6 +5,7 @@ networks and its data stay. Nothing is sent from here.
 """
 
 from collections.abc import Mapping
+from posixpath import normpath
 from typing import Any
 
 from receiver.errors import Permanent
@@ -83,7 +84,7 @@ def _with_its_volumes(old: Container) -> dict[str, Any]:
     """Its host configuration, with volumes that had no name by the names that the engine gave them."""
     mounts = [mount for mount in old.host.get("Mounts") or () if not _nameless(mount)]
     binds = [bind for bind in old.host.get("Binds") or () if _place(bind)]
-    said = {mount["Target"] for mount in mounts} | {_place(bind) for bind in binds}
+    said = {normpath(mount["Target"]) for mount in mounts} | {_place(bind) for bind in binds}
     given = [
         f"{mount['Name']}:{mount['Destination']}" + ("" if mount["RW"] else ":ro")
         for mount in old.description.get("Mounts") or ()
@@ -95,7 +96,7 @@ def _with_its_volumes(old: Container) -> dict[str, Any]:
 def _place(bind: str) -> str:
     """Where `source:place:options` puts something; "" for `place` and `place:options`, which name no source."""
     _, _, rest = bind.partition(":")
-    return rest.partition(":")[0] if rest.startswith("/") else ""
+    return normpath(rest.partition(":")[0]) if rest.startswith("/") else ""
 
 
 def _nameless(mount: Mapping[str, Any]) -> bool:

@@ -134,7 +134,7 @@ async def _undo(engine: Engine, old: Container, image: Image) -> None:
     if now.name != old.name:
         await _clear(engine, old.name, image)
         await engine.rename(old.id, old.name)
-    if old.status == "running" and now.status != "running":
+    if old.status in ("running", "restarting") and now.status != "running":
         await engine.start(old.id)
 
 
