@@ -5,11 +5,11 @@ Nothing is sent from here: a service that cannot have one more container is refu
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from receiver.errors import Permanent
+from receiver.targets.blueprint import Blueprint
 from receiver.targets.container import Container
 
 PROJECT = "com.docker.compose.project"
@@ -17,18 +17,10 @@ SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
 ONEOFF = "com.docker.compose.oneoff"
 REPLACES = "com.docker.compose.replace"
+IMAGE = "com.docker.compose.image"
 
 ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 """The name that an engine gives to a volume without one: it belongs to one container alone."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sibling:
-    """One more container of a service: as the engine wants it, and the networks it joins before it starts."""
-
-    name: str
-    config: Mapping[str, Any]
-    networks: Mapping[str, Sequence[str]]  #: id of a network -> names that it is found by
 
 
 def service_of(labels: Mapping[str, str]) -> tuple[str, str] | None:
@@ -45,7 +37,7 @@ def number(container: Container) -> int:
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
 
 
-def siblings(members: Sequence[Container], wanted: int) -> list[Sibling]:
+def siblings(members: Sequence[Container], wanted: int) -> list[Blueprint]:
     """The containers to add, like the newest member; Permanent when a second one of it would collide."""
     if wanted <= len(members):
         return []
@@ -58,7 +50,7 @@ def _refuse_collisions(model: Container) -> None:
     ports = sorted(_fixed_ports(model.host))
     if ports:
         raise Permanent(f"{model.name} publishes the fixed host port {', '.join(ports)}; a second one cannot have it")
-    mode = _network_mode(model)
+    mode = model.network_mode
     if mode == "host" or mode.startswith("container:"):
         raise Permanent(f'{model.name} has no network of its own (network_mode "{mode}"); a second one would collide')
     for network, endpoint in model.networks.items():
@@ -74,11 +66,6 @@ def _fixed_ports(host: Mapping[str, Any]) -> set[str]:
     return {binding["HostPort"] for binding in bindings if binding.get("HostPort", "").strip("0").isdigit()}
 
 
-def _network_mode(model: Container) -> str:
-    mode = str(model.host.get("NetworkMode", ""))
-    return "bridge" if mode == "default" else mode
-
-
 def _prefix(model: Container) -> str:
     """The name before its number: `shop-orders-`, or `shop_orders_` as older Compose wrote it; "" if it is neither."""
     for between in "-_":
@@ -88,21 +75,16 @@ def _prefix(model: Container) -> str:
     return ""
 
 
-def _sibling(model: Container, place: int) -> Sibling:
+def _sibling(model: Container, place: int) -> Blueprint:
     name = f"{_prefix(model)}{place}"
-    aliases = {network: _aliases(model, endpoint, name) for network, endpoint in model.networks.items()}
-    first = _network_mode(model)
     config = {
         **_own_config(model),
         "Image": model.image,
         "Labels": {key: value for key, value in model.labels.items() if key != REPLACES} | {NUMBER: str(place)},
         "HostConfig": _host_config(model.host),
     }
-    if first in aliases:
-        config["NetworkingConfig"] = {"EndpointsConfig": {first: {"Aliases": aliases[first]}}}
-    # Engines before 25 take one network at creation, so that the others are joined before the start.
-    others = {model.networks[network]["NetworkID"]: aliases[network] for network in aliases if network != first}
-    return Sibling(name=name, config=config, networks=others)
+    endpoints = {network: {"Aliases": _aliases(model, each, name)} for network, each in model.networks.items()}
+    return Blueprint.like(model, name=name, config=config, endpoints=endpoints)
 
 
 def _own_config(model: Container) -> dict[str, Any]:

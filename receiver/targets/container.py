@@ -39,6 +39,11 @@ class Container:
         return host
 
     @property
+    def network_mode(self) -> str:
+        mode = str(self.host.get("NetworkMode", ""))
+        return "bridge" if mode == "default" else mode
+
+    @property
     def networks(self) -> Mapping[str, Mapping[str, Any]]:
         return self.description["NetworkSettings"].get("Networks") or {}
 

@@ -1,10 +1,9 @@
-"""A Docker host as a platform: containers by exact name and Compose services by their labels.
+"""A Docker host as a platform: containers by exact name, services of Compose by their labels and of Swarm by name.
 
 A container is found by listing, acted on by its id, and only when its labels are on the allow-list; what was found is
 looked up again before anything is sent, so that nobody restarts what has taken its place.
 """
 
-import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,20 +14,25 @@ from typing import Any
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
-from receiver.targets.compose import PROJECT, SERVICE, Sibling, number, service_of, siblings
+from receiver.targets.compose import PROJECT, SERVICE, number, service_of, siblings
 from receiver.targets.container import Container
 from receiver.targets.engine import Engine
+from receiver.targets.rollback import roll_back
+from receiver.targets.running import grace, in_part, running
+from receiver.targets.scaling import grow, shrink
+from receiver.targets.swarm import Swarm
 from receiver.targets.threads import Threads
 from receiver.workload import Selector, Workload
 
 CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")  #: the engine's own pattern, with a bound
 SERVICE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 PROJECT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}")
+SWARM_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}")
+
+SWARM_SERVICE = "com.docker.swarm.service.name"  #: the label by which a Swarm knows its containers
+STOPPED = ("created", "exited", "dead")
 
 PATIENCE = timedelta(seconds=10)  #: for looking something up
-LOOK_EVERY = 0.25  #: seconds between two looks at a container that is starting
-SILENT = 1.0  #: seconds without an answer after which nobody knows how it ended
-SETTLED = 1.0  #: seconds that a container without a health check must stay up to count as running
 
 
 class DockerHost:
@@ -39,50 +43,87 @@ class DockerHost:
         self._patience = patience
         self._url = docker.url
         self._allow = docker.allow
+        self._swarm = Swarm(docker)
         self._threads = Threads(f"docker {docker.name}")
 
     async def resolve(self, selector: Selector) -> Workload:
         _refuse_odd_names(selector)
         async with self._engine(self._patience) as engine:
+            if selector.kind == "service":
+                return await self._swarm.resolve(engine, selector)
             return self._workload(selector, await self._members(engine, selector))
 
     async def restart(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
         """One container after the other, each running (and healthy, if it can tell) before the next one."""
         done: list[Mapping[str, Any]] = []
         async with self._engine(within) as engine:
+            if workload.selector.kind == "service":
+                return await self._swarm.restart(engine, workload)
             members = await self._unchanged(engine, workload)
             for member in members:
                 try:
-                    await engine.restart(member.id, grace=_grace(member, engine))
-                    again = await _running(engine, member.id, since=member.started_at)
+                    await engine.restart(member.id, grace=grace(member, engine))
+                    again = await running(engine, member.id, since=member.started_at)
                 except (Temporary, Permanent, Uncertain) as error:
                     if not done:
                         raise
-                    raise _in_part(error, f"{len(done)} of {len(members)} containers restarted") from error
+                    raise in_part(error, f"{len(done)} of {len(members)} containers restarted") from error
                 done.append({"before": member.summary(), "after": again.summary()})
         return {"containers": done}
 
     async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:
-        """Add containers like the newest one, or remove those with the highest numbers."""
+        """Compose: add containers like the newest one, or remove those with the highest numbers."""
+        if workload.selector.kind == "service":
+            async with self._engine(within) as engine:
+                return await self._swarm.scale(engine, workload, replicas)
         if workload.selector.kind != "compose":
-            raise Permanent(f"{workload} is a single container; only a Compose service can be scaled")
+            raise Permanent(f"{workload} is a single container; only a service can be scaled")
         if replicas < 1:
             raise Permanent(f"{workload} cannot be scaled to {replicas}: no container would be left to copy later")
         async with self._engine(within) as engine:
             members = await self._unchanged(engine, workload)
             names = [member.name for member in members]
             if replicas < len(members):
-                await _shrink(engine, members[replicas:])
+                await shrink(engine, members[replicas:])
                 after = names[:replicas]
             else:
-                after = [*names, *await _grow(engine, siblings(members, replicas))]
+                after = [*names, *await grow(engine, siblings(members, replicas))]
         return {
             "before": {"replicas": len(names), "containers": names},
             "after": {"replicas": len(after), "containers": after},
         }
 
-    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
-        raise Permanent(f"{workload} cannot be rolled back yet")
+    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
+        """Swarm: to the previous specification. Compose: to an image, one container after the other."""
+        if workload.selector.kind == "service":
+            async with self._engine(within) as engine:
+                return await self._swarm.rollback(engine, workload, to=to)
+        if workload.selector.kind != "compose":
+            raise Permanent(f"{workload} is a single container; only a service can be rolled back")
+        if to is None:
+            raise Permanent(f"{workload}: nothing tells which image was good; post deployment markers, or write to:")
+        async with self._engine(within) as engine:
+            return {"containers": await roll_back(engine, await self._unchanged(engine, workload), to)}
+
+    async def stop(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        """It stays stopped whatever its restart policy: the engine knows that somebody wanted it so."""
+        async with self._engine(within) as engine:
+            container = await self._single(engine, workload)
+            if container.status in STOPPED:
+                raise Permanent(f"{workload} is stopped already: {container.ailment}")
+            if container.host.get("AutoRemove"):
+                raise Permanent(f"{workload} is removed when it stops (--rm), and could not be started again")
+            await engine.stop(container.id, grace=grace(container, engine))
+            return {"before": container.summary(), "after": await _stopped(engine, container)}
+
+    async def start(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        async with self._engine(within) as engine:
+            container = await self._single(engine, workload)
+            if container.status == "running":
+                raise Permanent(f"{workload} runs already")
+            await engine.start(container.id)
+            again = await running(engine, container.id, since=container.started_at)
+            return {"before": container.summary(), "after": again.summary()}
 
     async def rolled_out_at(self, workload: Workload) -> datetime | None:  # noqa: ARG002
         """Docker does not tell a deployment from a container that was added."""
@@ -110,6 +151,7 @@ class DockerHost:
         if selector.kind == "container" and len(members) > 1:
             raise Refusal(Reason.AMBIGUOUS_TARGET, f"{self._threads.name} has {len(members)} containers for {selector}")
         for member in members:
+            _refuse_swarms(member)
             if not self._allows(member):
                 why = f"{member.name} has none of the labels that allow acting on it (allow: of docker {self.name})"
                 raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
@@ -129,6 +171,11 @@ class DockerHost:
             now = ", ".join(member.id[:12] for member in members)
             raise Permanent(f"{workload} has been replaced since it was looked up: it was {then}, now it is {now}")
         return members
+
+    async def _single(self, engine: Engine, workload: Workload) -> Container:
+        if workload.selector.kind != "container":
+            raise Permanent(f"{workload} is a service; only a container can be stopped and started")
+        return (await self._unchanged(engine, workload))[0]
 
     def _workload(self, selector: Selector, members: Sequence[Container]) -> Workload:
         ids = tuple(member.id for member in members)
@@ -156,10 +203,27 @@ def _refuse_odd_names(selector: Selector) -> None:
         if PROJECT_NAME.fullmatch(selector.scope or ""):
             return
         raise Refusal(Reason.NO_TARGET, f"{ascii(selector.scope)[:80]} is not the name of a Compose project")
-    what = {"container": "the name of a container", "compose": "the name of a Compose service"}
+    if selector.kind == "service" and SWARM_NAME.fullmatch(selector.name):
+        if selector.scope is None:
+            return
+        raise Refusal(Reason.NO_TARGET, f"a Swarm service is in no project: {ascii(selector.scope)[:80]}")
+    what = {
+        "container": "the name of a container",
+        "compose": "the name of a Compose service",
+        "service": "the name of a Swarm service",
+    }
     if selector.kind not in what:
-        raise Refusal(Reason.NO_TARGET, f"Docker knows no kind {ascii(selector.kind)[:80]}; write container or compose")
+        known = "write container, compose or service"
+        raise Refusal(Reason.NO_TARGET, f"Docker knows no kind {ascii(selector.kind)[:80]}; {known}")
     raise Refusal(Reason.NO_TARGET, f"{ascii(selector.name)[:80]} is not {what[selector.kind]}")
+
+
+def _refuse_swarms(member: Container) -> None:
+    """The Swarm would put another one in its place, whatever is done to it."""
+    service = member.labels.get(SWARM_SERVICE)
+    if service:
+        why = f"{member.name} belongs to the Swarm service {service}; act on that (docker: {{service: {service}}})"
+        raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
 
 
 def _filter(selector: Selector) -> Mapping[str, Sequence[str]]:
@@ -185,89 +249,11 @@ def _version(members: Sequence[Container]) -> str:
     return ", ".join(f"{tag}@{image[:19]}" if tag else image[:19] for image, tag in sorted(tags.items()))
 
 
-def _grace(member: Container, engine: Engine) -> int:
-    """Its own time to stop, but never more than half of what is left: it must start again, too."""
-    return max(1, min(member.grace, int(engine.remaining / 2)))
-
-
-async def _running(engine: Engine, container: str, *, since: str = "") -> Container:
-    """The container in a life that began after `since`, once it is well; Permanent when that takes too long."""
-    lives: dict[str, float] = {}
-    answered = engine.remaining
-    silence: Temporary | None = None
-    why = "has not started"
-    while engine.remaining:
-        try:
-            now, silence = await engine.inspect(container), None
-            answered = engine.remaining
-        except Temporary as error:  # what was sent is done; only this look at it has failed
-            now, silence = None, error
-        if not now and not silence:
-            raise Permanent(f"container {container[:12]} has gone while it was starting")
-        if now and now.started_at != since:
-            seen = lives.setdefault(now.started_at, engine.remaining)
-            why = now.ailment or "does not stay up"
-            if not now.ailment and (now.health or seen - engine.remaining >= SETTLED):
-                return now
-            if now.ended:
-                break
-        await asyncio.sleep(min(LOOK_EVERY, engine.remaining))
-    if silence and answered > SILENT:
-        raise Uncertain(f"container {container[:12]} was told to start, and then not seen to run: {silence}")
-    raise Permanent(f"container {container[:12]} {why}, and was given up on")
-
-
-async def _grow(engine: Engine, additions: Sequence[Sibling]) -> list[str]:
-    added: list[str] = []
-    for sibling in additions:
-        try:
-            await _add(engine, sibling)
-        except (Temporary, Permanent, Uncertain) as error:
-            if not added:
-                raise
-            raise _in_part(error, f"{len(added)} of {len(additions)} containers added") from error
-        added.append(sibling.name)
-    return added
-
-
-async def _add(engine: Engine, sibling: Sibling) -> None:
-    container = await engine.create(sibling.config, sibling.name)
+async def _stopped(engine: Engine, container: Container) -> Mapping[str, Any]:
     try:
-        await _start(engine, container, sibling)
+        now = await engine.inspect(container.id)
     except Temporary as error:
-        raise Permanent(f"{sibling.name} has been created, but not started: {error}") from error
-    await _running(engine, container)
-
-
-async def _start(engine: Engine, container: str, sibling: Sibling) -> None:
-    try:
-        for network, aliases in sibling.networks.items():
-            await engine.join(container, network, aliases)
-        await engine.start(container)
-    except Permanent:
-        await engine.remove(container)  # it has never run, and would count as a replica
-        raise
-
-
-async def _shrink(engine: Engine, surplus: Sequence[Container]) -> None:
-    for gone, member in enumerate(reversed(surplus)):
-        try:
-            await engine.stop(member.id, grace=_grace(member, engine))
-            await _remove(engine, member)
-        except (Temporary, Permanent, Uncertain) as error:
-            if not gone:
-                raise
-            raise _in_part(error, f"{gone} of {len(surplus)} containers removed") from error
-
-
-async def _remove(engine: Engine, member: Container) -> None:
-    try:
-        await engine.remove(member.id)
-    except Temporary as error:
-        raise Permanent(f"{member.name} is stopped, but not removed: {error}") from error
-
-
-def _in_part(error: Temporary | Permanent | Uncertain, done: str) -> Permanent | Uncertain:
-    """An error after something was done is Temporary no more."""
-    kind = Uncertain if isinstance(error, Uncertain) else Permanent
-    return kind(f"{done}, then: {error}")
+        raise Uncertain(f"{container.name} was told to stop, and then not seen stopped: {error}") from error
+    if not now or now.status not in STOPPED:
+        raise Permanent(f"{container.name} was stopped, and {'is gone' if not now else now.ailment or 'runs again'}")
+    return now.summary()

@@ -5,22 +5,28 @@ Uncertain when a request went out and no answer came back, Permanent with the en
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 from docker.api.client import APIClient
-from docker.errors import APIError, DockerException, NotFound
-from requests.exceptions import RequestException
+from docker.errors import APIError, DockerException, NotFound, create_api_error_from_http_exception
+from requests.exceptions import HTTPError, RequestException
 
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.targets.connection import first_cause, never_sent
 from receiver.targets.container import Container
+from receiver.targets.image import Image
+from receiver.targets.service import Service
 from receiver.targets.threads import Threads
 
 Result = TypeVar("Result")
 
 ANSWER = 10.0  #: seconds in which an engine says what it knows; a stop with its grace time may take longer
+
+NO_MANAGER = "not a swarm manager"  #: an engine's word on services that it does not keep, with status 503
+OUTDATED = "update out of sequence"  #: and on a version that is not the newest, with status 500
 
 
 class Engine:
@@ -49,6 +55,15 @@ class Engine:
     def remaining(self) -> float:
         return max(0.0, self._ends_at - asyncio.get_running_loop().time())
 
+    @contextmanager
+    def sparing(self, seconds: float) -> Iterator[None]:
+        """Ends so much earlier for a while: the time is kept for what must follow in any case."""
+        self._ends_at -= seconds
+        try:
+            yield
+        finally:
+            self._ends_at += seconds
+
     def close(self) -> None:
         self._api.close()
 
@@ -67,6 +82,17 @@ class Engine:
 
         return await self._read(look)
 
+    async def image(self, reference: str) -> Image | None:
+        """None when this engine does not have it."""
+
+        def look() -> Image | None:
+            try:
+                return Image(self._api.inspect_image(reference))  # type: ignore[no-untyped-call]
+            except NotFound:
+                return None
+
+        return await self._read(look)
+
     async def restart(self, container: str, *, grace: int) -> None:
         await self._write("restart", lambda: self._api.restart(container, timeout=grace))
 
@@ -76,9 +102,22 @@ class Engine:
 
         return await self._write("create", create)
 
-    async def join(self, container: str, network: str, aliases: Sequence[str]) -> None:
+    async def join(self, container: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        """`endpoint` as `docker inspect` shows it: names, fixed addresses, links and the driver's options."""
+        address = endpoint.get("IPAMConfig") or {}
+        links = [(link.partition(":")[0], link.partition(":")[2]) for link in endpoint.get("Links") or ()]
         await self._write(
-            "connect", lambda: self._api.connect_container_to_network(container, network, aliases=list(aliases))
+            "connect",
+            lambda: self._api.connect_container_to_network(
+                container,
+                network,
+                ipv4_address=address.get("IPv4Address"),
+                ipv6_address=address.get("IPv6Address"),
+                aliases=list(endpoint.get("Aliases") or ()),
+                links=links or None,
+                link_local_ips=address.get("LinkLocalIPs"),
+                driver_opt=endpoint.get("DriverOpts"),
+            ),
         )
 
     async def start(self, container: str) -> None:
@@ -90,6 +129,51 @@ class Engine:
     async def remove(self, container: str) -> None:
         """The container, never its volumes."""
         await self._write("remove", lambda: self._api.remove_container(container))
+
+    async def rename(self, container: str, name: str) -> None:
+        await self._write("rename", lambda: self._api.rename(container, name))
+
+    async def services(self, name: str) -> list[Mapping[str, Any]] | None:
+        """Those whose names begin like this one; None when this engine manages no Swarm."""
+
+        def listed() -> list[Mapping[str, Any]] | None:
+            try:
+                found: list[Mapping[str, Any]] = self._api.services(filters={"name": name})  # type: ignore[no-untyped-call]
+            except APIError as error:
+                if NO_MANAGER in str(error.explanation):
+                    return None
+                raise
+            return found
+
+        return await self._read(listed)
+
+    async def service(self, service: str) -> Service | None:
+        """By its id, with its tasks; None when it is gone."""
+
+        def look() -> Service | None:
+            try:
+                description = self._api.inspect_service(service)  # type: ignore[no-untyped-call]
+                return Service(description, self._api.tasks(filters={"service": service}))  # type: ignore[no-untyped-call]
+            except NotFound:
+                return None
+
+        return await self._read(look)
+
+    async def update_service(self, service: Service, spec: Mapping[str, Any], **how: str) -> None:
+        """As long as it still is as it was seen: Temporary, with nothing done, when somebody was faster."""
+        url = f"{self._api.base_url}/v{self._api.api_version}/services/{service.id}/update"
+        parameters = {"version": str(service.version), **how}
+
+        def update() -> None:
+            # docker-py's own call knows no `rollback`, and puts the specification together anew.
+            try:
+                self._api.post(url, params=parameters, json=spec, timeout=self._api.timeout).raise_for_status()
+            except HTTPError as error:
+                if OUTDATED in error.response.text:
+                    raise Temporary(f"{self._threads.name}: {service.name} has just been changed") from error
+                raise create_api_error_from_http_exception(error) from error
+
+        await self._write("update", update)
 
     async def _read(self, call: Callable[[], Result]) -> Result:
         bound = min(ANSWER, self.remaining)

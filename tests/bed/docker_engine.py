@@ -7,6 +7,7 @@ ports are forwarded by Docker's own proxy.
 import fcntl
 import io
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -22,15 +23,19 @@ import docker
 import httpx
 from docker.errors import BuildError
 from docker.models.containers import Container
+from docker.models.services import Service
+from docker.types import ServiceMode, UpdateConfig
 
 from tests.bed.parts import CACHE, needs_root, program
-from tests.bed.processes import Process
+from tests.bed.processes import Process, until
 
 APPLETS = ("cat", "false", "httpd", "id", "ls", "nc", "sh", "sleep", "test", "touch", "true", "wget")
 
 # What the public Python images bring and a bare Debian does not.
 PYTHON_PACKAGES = "python3,python3-venv,ca-certificates"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+SWARMS = "com.docker.swarm.task"  #: the label of a container that a Swarm has made
+QUICK = 100_000_000  #: nanoseconds for which a Swarm watches what it has updated
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")  #: arguments that every Dockerfile has
 UNNEEDED = ("./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*", "./usr/share/doc/*", "./usr/share/locale/*")
 
@@ -134,10 +139,48 @@ class DockerEngine(Process):
             image or self.busybox, list(command) or None, name=name, labels=dict(labels or {}), detach=True, **options
         )
 
+    @contextmanager
+    def swarm(self) -> Iterator[None]:
+        """It manages a Swarm of its own for as long as the block lasts; services end with it."""
+        # Every engine has an address of its own, as the ports of a Swarm are the same everywhere.
+        address = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        self.client.swarm.init(advertise_addr=address, listen_addr=f"{address}:2377")
+        try:
+            yield
+        finally:
+            self.end_services()
+            self.client.swarm.leave(force=True)
+
+    def service(
+        self, *command: str, name: str, labels: Mapping[str, str] | None = None, replicas: int = 2, **options: Any
+    ) -> Service:
+        """A service of busybox, asleep; docker-py's options are taken."""
+        quick = UpdateConfig(parallelism=0, monitor=QUICK, failure_action="pause")
+        options = {
+            "mode": ServiceMode("replicated", replicas),
+            "stop_grace_period": 0,
+            "update_config": quick,
+            "rollback_config": quick,
+            **options,
+        }
+        image = options.pop("image", self.busybox)
+        made: Service = self.client.services.create(  # type: ignore[no-untyped-call]
+            image, list(command) or None, name=name, labels=dict(labels or {}), **options
+        )
+        return made
+
+    def end_services(self) -> None:
+        """Take away every service, and wait until its containers are gone: the Swarm alone removes them."""
+        for service in self.client.services.list():
+            service.remove()  # type: ignore[no-untyped-call]
+        listed = self.client.api.containers
+        until(lambda: not listed(all=True, filters={"label": [SWARMS]}), why="the services' containers to go")
+
     def clean(self) -> None:
-        """Take away every container and every network that a test made."""
-        for container in self.client.containers.list(all=True):
-            container.remove(force=True, v=True)
+        """Take away every container and every network that a test made; a service's are the Swarm's."""
+        for container in self.client.containers.list(all=True, ignore_removed=True):
+            if SWARMS not in container.labels:
+                container.remove(force=True, v=True)
         self.client.networks.prune()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from docker.models.services import Service
 
 from receiver.settings import platforms
 from receiver.targets import Platform
@@ -22,6 +23,7 @@ from receiver.workload import Selector
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import deployment
+from tests.bed.processes import until
 from tests.bed.proxy import Proxy
 
 Result = TypeVar("Result")
@@ -69,7 +71,20 @@ def cluster(api: KubernetesApi, tmp_path: Path) -> Cluster:
     return Cluster(platforms.Kubernetes(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig"), namespaces=("shop",)))
 
 
-@pytest.fixture(params=["docker", "kubernetes"])
+@pytest.fixture(scope="module")
+def managing(dockerd: DockerEngine) -> Iterator[None]:
+    """The run's engine manages a Swarm while this file's tests run."""
+    with dockerd.swarm():
+        yield
+
+
+@pytest.fixture
+def swarm(docker_engine: DockerEngine, managing: None) -> DockerEngine:
+    """An engine that manages a Swarm: services stay until the file ends, as they take their time to go."""
+    return docker_engine
+
+
+@pytest.fixture(params=["docker", "swarm", "kubernetes"])
 def subject(request: pytest.FixtureRequest) -> Subject:
     found: Subject = request.getfixturevalue(f"{request.param}_subject")
     return found
@@ -94,6 +109,30 @@ def docker_subject(docker_engine: DockerEngine, docker_proxy: Proxy, tmp_path: P
         forbidden=docker_selector("container", "stranger"),
         replace=replace,
         changes_per_restart=2,
+        unreachable=DockerHost(platforms.Docker(url=f"unix://{tmp_path}/nobody.sock")),
+    )
+
+
+@pytest.fixture
+def swarm_subject(swarm: DockerEngine, docker_proxy: Proxy, tmp_path: Path) -> Subject:
+    if not swarm.client.services.list(filters={"name": "orders"}):
+        swarm_service(swarm, "orders")
+        swarm.service(name="stranger", replicas=0)
+    until(lambda: at_rest(_orders(swarm)), every=0.05, why="the last test's changes")
+
+    def replace() -> None:
+        _orders(swarm).remove()  # type: ignore[no-untyped-call]
+        swarm_service(swarm, "orders")
+
+    return Subject(
+        platform=DockerHost(platforms.Docker(url=docker_proxy.url)),
+        hasty=DockerHost(platforms.Docker(url=docker_proxy.url), patience=HASTE),
+        proxy=docker_proxy,
+        selector=docker_selector("service", "orders"),
+        key="docker/local/service/orders",
+        forbidden=docker_selector("service", "stranger"),
+        replace=replace,
+        changes_per_restart=1,
         unreachable=DockerHost(platforms.Docker(url=f"unix://{tmp_path}/nobody.sock")),
     )
 
@@ -140,6 +179,25 @@ def compose_container(engine: DockerEngine, place: int, *command: str, service: 
     }
     name = options.pop("name", f"shop-{service}-{place}")
     return engine.run(*command, name=name, labels=labels, **options)
+
+
+def swarm_service(engine: DockerEngine, name: str, *command: str, replicas: int = 2, **options: Any) -> Service:
+    """A service whose tasks all run."""
+    service = engine.service(*command, name=name, labels=options.pop("labels", ALLOWED), replicas=replicas, **options)
+    until(lambda: at_rest(service, replicas), every=0.05, why=f"the tasks of {name}")
+    return service
+
+
+def _orders(engine: DockerEngine) -> Service:
+    return engine.client.services.get("orders")  # type: ignore[no-untyped-call, no-any-return]
+
+
+def at_rest(service: Service, replicas: int = 2) -> bool:
+    """So many tasks run, and no update is under way."""
+    service.reload()
+    tasks: list[dict[str, Any]] = service.tasks(filters={"desired-state": "running"})  # type: ignore[no-untyped-call]
+    running = [task for task in tasks if task["Status"]["State"] == "running"]
+    return len(running) == replicas and (service.attrs.get("UpdateStatus") or {}).get("State") != "updating"
 
 
 def docker_selector(kind: str, name: str, *, scope: str | None = None) -> Selector:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
+from receiver.targets import Containers
 from receiver.targets.docker import DockerHost
 from receiver.workload import Workload
 from tests.bed.docker_engine import DockerEngine
@@ -122,6 +123,13 @@ def test_two_containers_under_one_name_are_ambiguous() -> None:
     assert refused.value.reason is Reason.AMBIGUOUS_TARGET
 
 
+def test_an_engine_that_manages_no_swarm_has_no_service(docker_engine: DockerEngine, host: DockerHost) -> None:
+    docker_engine.run(name="orders", labels=ALLOWED)
+    with pytest.raises(Refusal, match="manages no Swarm") as refused:
+        resolve(host, "service", "orders")
+    assert refused.value.reason is Reason.NO_TARGET
+
+
 # ── how it is ──
 
 
@@ -221,6 +229,80 @@ def test_the_engine_says_no_in_its_own_words(docker_engine: DockerEngine, host: 
     lost.remove()
     with pytest.raises(Permanent, match=r"the engine answered [45]\d\d: .*network"):
         run(host.restart(resolve(host, "container", "web"), within=BRIEFLY))
+
+
+# ── stop, start ──
+
+
+def test_a_container_stops_and_stays_stopped_whatever_its_policy_and_starts_again(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost
+) -> None:
+    docker_engine.run(name="web", labels=ALLOWED, restart_policy={"Name": "always"})
+    stopped = run(host.stop(resolve(host, "container", "web"), within=WITHIN))
+    assert (stopped["before"]["status"], stopped["after"]["status"]) == ("running", "exited")
+    workload = resolve(host, "container", "web")
+    assert not workload.healthy
+    with pytest.raises(Permanent, match="is stopped already: has exited with code"):
+        run(host.stop(workload, within=WITHIN))
+    started = run(host.start(workload, within=WITHIN))
+    assert (started["before"]["status"], started["after"]["status"]) == ("exited", "running")
+    with pytest.raises(Permanent, match="runs already"):
+        run(host.start(resolve(host, "container", "web"), within=WITHIN))
+    assert len(docker_proxy.changes) == 2
+
+
+def test_a_container_that_does_not_stay_up_has_not_started(docker_engine: DockerEngine, host: DockerHost) -> None:
+    docker_engine.run("/bin/sh", "-c", "exit 3", name="web", labels=ALLOWED).wait()
+    with pytest.raises(Permanent, match="exited with code 3"):
+        run(host.start(resolve(host, "container", "web"), within=WITHIN))
+
+
+def test_a_container_that_would_vanish_when_it_stops_is_not_stopped(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost
+) -> None:
+    docker_engine.run(name="web", labels=ALLOWED, auto_remove=True)
+    with pytest.raises(Permanent, match="removed when it stops"):
+        run(host.stop(resolve(host, "container", "web"), within=WITHIN))
+    assert docker_proxy.changes == []
+
+
+def test_another_container_of_the_name_is_neither_stopped_nor_started(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost
+) -> None:
+    first = docker_engine.run(name="web", labels=ALLOWED)
+    workload = resolve(host, "container", "web")
+    first.remove(force=True)
+    docker_engine.run(name="web", labels=ALLOWED)
+    for verb in (host.stop, host.start):
+        with pytest.raises(Permanent, match="replaced since it was looked up"):
+            run(verb(workload, within=WITHIN))
+    assert docker_proxy.changes == []
+
+
+@pytest.mark.parametrize("verb", ["stop", "start"])
+def test_a_stop_or_start_whose_answer_is_lost_is_uncertain_and_sent_once(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost, verb: str
+) -> None:
+    container = docker_engine.run(name="web", labels=ALLOWED)
+    if verb == "start":
+        container.stop(timeout=0)
+    workload = resolve(host, "container", "web")
+    docker_proxy.fail(Fault.DROP, "POST")
+    with pytest.raises(Uncertain):
+        run((host.stop if verb == "stop" else host.start)(workload, within=WITHIN))
+    assert len(docker_proxy.changes) == 1
+
+
+def test_only_a_container_is_stopped_and_started(docker_engine: DockerEngine, host: DockerHost) -> None:
+    compose_container(docker_engine, 1)
+    workload = resolve(host, "compose", "orders", scope="shop")
+    for verb in (host.stop, host.start):
+        with pytest.raises(Permanent, match="only a container"):
+            run(verb(workload, within=WITHIN))
+
+
+def test_a_docker_host_has_containers(host: DockerHost) -> None:
+    assert isinstance(host, Containers)
 
 
 # ── scale ──
@@ -356,7 +438,7 @@ def test_a_service_is_never_scaled_to_nothing_and_a_single_container_never_at_al
     compose_container(docker_engine, 1)
     with pytest.raises(Permanent, match="no container would be left"):
         run(host.scale(resolve(host, "compose", "orders", scope="shop"), 0, within=WITHIN))
-    with pytest.raises(Permanent, match="only a Compose service"):
+    with pytest.raises(Permanent, match="only a service"):
         run(host.scale(resolve(host, "container", "shop-orders-1"), 2, within=WITHIN))
     assert docker_proxy.changes == []
 
