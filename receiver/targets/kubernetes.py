@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LOADING = 60.0  #: seconds for the client to load; it takes three on an idle machine
 PATIENCE = timedelta(seconds=10)  #: for looking something up
+TRIES = 5  #: to change what moves meanwhile
 LOOK_EVERY = 0.5  #: seconds between two looks at what has been changed
 
 
@@ -193,13 +194,19 @@ class Cluster:
         return precondition.check(await server.found(workload.selector.kind, workload.name), workload)
 
     async def _undo(self, server: "ApiServer", workload: Workload, before: Object, revision: Revision) -> None:
-        try:
-            await server.patch(workload.selector.kind, workload.name, revisions.undo(before, revision))
-        except Rejected as error:  # the server does not say what it was that did not fit
-            now = await self._unchanged(server, workload)
-            if precondition.of(now) != precondition.of(before):
-                raise Temporary(f"{workload} changed at the same moment, and nothing was done: {error}") from error
-            raise
+        """A rollout that hangs moves its status all the time, which changes nothing of what was decided."""
+        for _ in range(TRIES):
+            try:
+                await server.patch(workload.selector.kind, workload.name, revisions.undo(before, revision))
+                return
+            except Rejected:  # the server does not say what it was that did not fit
+                now = await self._unchanged(server, workload)
+                if precondition.of(now) == precondition.of(before):
+                    raise
+            if now["metadata"]["generation"] != before["metadata"]["generation"]:
+                break
+            before = now
+        raise Temporary(f"{workload} changed at the same moment, and nothing was done")
 
     async def _set_cordoned(self, workload: Workload, *, wanted: bool, within: timedelta) -> Mapping[str, Any]:
         server = await self._server(workload.selector, within=within)

@@ -59,7 +59,8 @@ class Connection:
 
 def eviction(pod: Mapping[str, Any], *, grace: int | None) -> client.V1Eviction:
     metadata = client.V1ObjectMeta(name=pod["metadata"]["name"], namespace=pod["metadata"]["namespace"])
-    return client.V1Eviction(metadata=metadata, delete_options=delete_options(pod, grace=grace))
+    options = delete_options(pod, grace=grace)
+    return client.V1Eviction(api_version="policy/v1", kind="Eviction", metadata=metadata, delete_options=options)
 
 
 def delete_options(pod: Mapping[str, Any], *, grace: int | None) -> client.V1DeleteOptions:
