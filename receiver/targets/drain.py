@@ -109,7 +109,7 @@ class Drain:
             reasons.setdefault(self._why(pod), []).append(pod)
         rest = "; ".join(f"{_names(those)} ({why})" for why, those in reasons.items())
         gone = len(self._seen) - len(left)
-        return f"{gone} of {len(self._seen)} pods are gone; left: {rest}; the node stays cordoned"
+        return f"Node/{self._node}: {gone} of {len(self._seen)} pods are gone; left: {rest}; the node stays cordoned"
 
     def _why(self, pod: Object) -> str:
         uid = _uid(pod)
