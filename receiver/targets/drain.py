@@ -89,6 +89,8 @@ class Drain:
     async def _evict(self, pod: Object) -> None:
         uid, label = _uid(pod), pods.label(pod)
         async with self._several:
+            if self._server.remaining <= eviction.FOR_ANSWER:
+                return
             try:
                 await self._server.evict(pod)
             except Gone:

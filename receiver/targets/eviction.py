@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from receiver.targets.apiserver import ApiServer
 
 ASK_AGAIN = 5.0  #: seconds until a PodDisruptionBudget is asked again, as `kubectl drain` does
+FOR_ANSWER = 1.0  #: seconds that must be left to send anything: sent, and too late to be answered, is uncertain
 SILENT = 1.0  #: seconds without an answer after which nobody knows how it ended
 
 
@@ -49,14 +50,14 @@ def is_ourselves(pod: Object) -> bool:
 
 async def evict(server: "ApiServer", pod: Object, *, grace: int | None) -> None:
     """As soon as its PodDisruptionBudget allows it; Permanent, in the server's words, when that is not in time."""
-    blocked: Blocked | None = None
-    while server.remaining:
+    why: Blocked | str = "there was no time left"
+    while server.remaining > FOR_ANSWER:
         try:
             return await server.evict(pod, grace=grace)
         except Blocked as error:
-            blocked = error
-        await asyncio.sleep(min(max(ASK_AGAIN, blocked.delay or 0), server.remaining))
-    raise Permanent(f"Pod/{pods.label(pod)} has not been evicted: {blocked or 'there was no time left'}")
+            why, pause = error, max(ASK_AGAIN, error.delay or 0)
+        await asyncio.sleep(min(pause, server.remaining))
+    raise Permanent(f"Pod/{pods.label(pod)} has not been evicted: {why}")
 
 
 async def until_gone(server: "ApiServer", pod: Object, *, every: float) -> None:

@@ -159,8 +159,10 @@ class KubernetesApi(Loopback):
                 if fault and fault.status:
                     raise Failure(fault.status, fault.reason, "the server is busy")
                 code, answer = self._answer(asked, request.headers.get("Authorization", ""))
+                after = fault.after if fault else ""
             except Failure as failure:
                 code, answer = failure.code, failure.status
+                after = fault.after if fault else str(failure.details.get("retryAfterSeconds", ""))
         if fault and not fault.status:
             request.close_connection = True
             return
@@ -168,8 +170,8 @@ class KubernetesApi(Loopback):
         request.send_response(code)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(text)))
-        if fault and fault.after:
-            request.send_header("Retry-After", fault.after)
+        if after:
+            request.send_header("Retry-After", after)
         request.end_headers()
         request.wfile.write(text)
 

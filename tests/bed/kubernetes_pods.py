@@ -14,6 +14,7 @@ from tests.bed.kubernetes_store import Store
 
 Object = dict[str, Any]
 
+OVER = "Cannot evict pod as it would violate the pod's disruption budget."
 LOOKS = 2  #: how often somebody sees a pod end
 
 
@@ -75,6 +76,8 @@ class Pods:
             raise Failure(500, "", several)
         for budget in budgets:
             status = budget["status"]
+            if status["observedGeneration"] < budget["metadata"]["generation"]:
+                raise _not_seen(budget)
             if status["disruptionsAllowed"] == 0:
                 raise _over_budget(budget)
             status["disruptionsAllowed"] -= 1
@@ -108,10 +111,16 @@ class Pods:
         return another
 
 
+def _not_seen(budget: Object) -> Failure:
+    """Its controller has not counted yet; the server says when to come again."""
+    name = budget["metadata"]["name"]
+    causes = [{"reason": "DisruptionBudget", "message": f"The disruption budget {name} is still being processed."}]
+    return Failure(429, "TooManyRequests", OVER, causes=causes, retryAfterSeconds=10)
+
+
 def _over_budget(budget: Object) -> Failure:
     """Without retryAfterSeconds, and without the header of that name."""
     status, name = budget["status"], budget["metadata"]["name"]
     needs = f"needs {status['desiredHealthy']} healthy pods and has {status['currentHealthy']} currently"
     causes = [{"reason": "DisruptionBudget", "message": f"The disruption budget {name} {needs}"}]
-    message = "Cannot evict pod as it would violate the pod's disruption budget."
-    return Failure(429, "TooManyRequests", message, causes=causes)
+    return Failure(429, "TooManyRequests", OVER, causes=causes)

@@ -18,7 +18,7 @@ from tests.bed.proxy import Fault, Proxy
 from tests.targets.conftest import kubernetes_selector, run
 
 WITHIN = timedelta(seconds=60)
-BRIEFLY = timedelta(seconds=0.5)
+BRIEFLY = timedelta(seconds=1)
 
 Object = dict[str, Any]
 
@@ -27,6 +27,7 @@ Object = dict[str, Any]
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.targets.drain.LOOK_EVERY", 0.01)
     monkeypatch.setattr("receiver.targets.eviction.ASK_AGAIN", 0.02)
+    monkeypatch.setattr("receiver.targets.eviction.FOR_ANSWER", 0.4)
 
 
 def connect(kubeconfig: Path, *allow_nodes: str) -> Cluster:
@@ -310,6 +311,17 @@ def test_a_budget_that_blocks_until_the_end_leaves_the_node_cordoned_and_says_so
     assert said.startswith("Node/worker-1: 1 of 3 pods are gone; left: shop/cart-7d9f-0, shop/cart-7d9f-1 (")
     assert "The disruption budget cart needs 2 healthy pods and has 2 currently" in said
     assert said.endswith("the node stays cordoned")
+    assert is_cordoned(api, found)
+
+
+def test_nothing_is_sent_when_there_is_no_time_for_an_answer(
+    api: KubernetesApi, cluster: Cluster, found: Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.targets.eviction.FOR_ANSWER", 60.0)
+    fill(api, 1)
+    with pytest.raises(Permanent, match=r"0 of 1 pods are gone; left: .* \(it has not been told to end\)"):
+        drain(cluster, resolve(cluster), within=BRIEFLY)
+    assert evictions(api) == []
     assert is_cordoned(api, found)
 
 

@@ -19,13 +19,14 @@ from tests.bed.proxy import Fault, Proxy
 from tests.targets.conftest import kubernetes_selector, run
 
 WITHIN = timedelta(seconds=60)
-BRIEFLY = timedelta(seconds=0.5)
+BRIEFLY = timedelta(seconds=1)
 
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.targets.kubernetes.LOOK_EVERY", 0.01)
     monkeypatch.setattr("receiver.targets.eviction.ASK_AGAIN", 0.02)
+    monkeypatch.setattr("receiver.targets.eviction.FOR_ANSWER", 0.4)
 
 
 @pytest.fixture
@@ -253,6 +254,16 @@ def test_a_budget_that_never_allows_it_is_told_in_its_own_words(
         delete(cluster, resolve(cluster, found), within=BRIEFLY)
     assert "deletionTimestamp" not in api.get(found)["metadata"]
     assert len(api.changes) > 3
+
+
+def test_a_budget_that_says_when_to_come_again_is_left_in_peace_until_then(
+    api: KubernetesApi, cluster: Cluster, found: dict[str, Any]
+) -> None:
+    with api.changing(api.add(budget(allowed=1))) as mine:
+        mine["spec"]["minAvailable"] = 1  # which its controller has not counted yet
+    with pytest.raises(Permanent, match="The disruption budget cart is still being processed"):
+        delete(cluster, resolve(cluster, found), within=BRIEFLY)
+    assert len(api.changes) == 1
 
 
 def test_two_budgets_for_one_pod_are_a_plain_no(api: KubernetesApi, cluster: Cluster, found: dict[str, Any]) -> None:
