@@ -15,11 +15,11 @@ from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
 from receiver.targets.compose import PROJECT, SERVICE, number, service_of, siblings
+from receiver.targets.compose_scaling import grow, shrink
 from receiver.targets.container import Container
 from receiver.targets.engine import Engine
 from receiver.targets.rollback import roll_back
 from receiver.targets.running import grace, in_part, running
-from receiver.targets.scaling import grow, shrink
 from receiver.targets.swarm import Swarm
 from receiver.targets.threads import Threads
 from receiver.workload import Selector, Workload

@@ -1,38 +1,36 @@
-"""A Kubernetes cluster as a platform: Deployments, StatefulSets and DaemonSets of the configured namespaces.
+"""A Kubernetes cluster as a platform: what is in the configured namespaces, and the nodes with a configured label.
 
-A workload is read by its exact name, which must be a DNS name (so that no name can leave its place in a path, and the
-client percent-encodes it besides); every change carries the uid and resourceVersion that were read just before.
+What is acted on is read by its exact name, which must be a DNS name (so that no name can leave its place in a path, and
+the client percent-encodes it besides); every change carries the uid that was read just before.
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
-from receiver.targets.rollout import Object, Rollout, cannot_restart, judge
+from receiver.targets import eviction, kubernetes_scaling, nodes, precondition, revisions
+from receiver.targets import kubernetes_names as names
+from receiver.targets import kubernetes_view as view
+from receiver.targets.answers import Rejected
+from receiver.targets.drain import Drain, losses, to_go
+from receiver.targets.revisions import RESTARTED_AT, Revision
+from receiver.targets.rollout import Object, Rollout, cannot_restart, cannot_roll, judge
 from receiver.targets.threads import Threads
 from receiver.workload import Selector, Workload
 
 if TYPE_CHECKING:
-    from receiver.targets.apiserver import ApiServer, Connection
-
-KINDS = ("Deployment", "StatefulSet", "DaemonSet")
-
-# RFC 1123, as the API server checks it: a name is labels with dots between, a namespace is one label.
-LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*")
-NAMESPACE = re.compile(LABEL)
-
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"  #: what `kubectl rollout restart` writes: one history for both
+    from receiver.targets.apiserver import ApiServer
+    from receiver.targets.kubernetes_client import Connection
 
 LOADING = 60.0  #: seconds for the client to load; it takes three on an idle machine
 PATIENCE = timedelta(seconds=10)  #: for looking something up
-LOOK_EVERY = 0.5  #: seconds between two looks at a rollout
-SILENT = 1.0  #: seconds without an answer after which nobody knows how it ended
+TRIES = 5  #: to change what moves meanwhile
+LOOK_EVERY = 0.5  #: seconds between two looks at what has been changed
 
 
 def _now() -> datetime:
@@ -53,15 +51,15 @@ class Cluster:
         self._connection: Connection | None = None
 
     async def resolve(self, selector: Selector) -> Workload:
-        _refuse_odd_names(selector)
-        if selector.scope not in self._settings.namespaces:
-            why = f"namespace {selector.scope} is not in namespaces: of kubernetes {self.name}"
-            raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
+        names.refuse_odd(selector)
+        self._refuse_strange_place(selector)
         server = await self._server(selector, within=self._patience)
-        found = await server.workload(selector.kind, selector.name)
+        found = await server.found(selector.kind, selector.name)
         if found is None:
             raise Refusal(Reason.NO_TARGET, f"{self._threads.name} has no {selector}")
-        return self._workload(selector, found)
+        if selector.kind == "Node":
+            self._refuse_strange_node(found)
+        return view.workload(self.name, selector, found)
 
     async def restart(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
         """As `kubectl rollout restart`, and then as `kubectl rollout status`."""
@@ -72,10 +70,10 @@ class Cluster:
             raise Permanent(f"{workload} cannot be restarted: {obstacle}")
         annotations = {RESTARTED_AT: self._clock().isoformat(timespec="seconds")}
         template = {"metadata": {"annotations": annotations}}
-        change = {"metadata": _precondition(before), "spec": {"template": template}}
+        change = {"metadata": precondition.of(before), "spec": {"template": template}}
         await server.patch(workload.selector.kind, workload.name, change)
         after = await self._until(server, workload, judge)
-        return {"before": _summary(before), "after": _summary(after)}
+        return {"before": view.summary(before), "after": view.summary(after)}
 
     async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:
         """By its scale; by its autoscaler's minimum where it has one, which would undo anything else."""
@@ -83,27 +81,99 @@ class Cluster:
             raise Permanent(f"{workload} has one pod for each node and cannot be scaled")
         server = await self._server(workload.selector, within=within)
         before = await self._unchanged(server, workload)
-        scalers = await server.scalers_of(workload.selector.kind, workload.name)
-        if len(scalers) > 1:
-            names = ", ".join(scaler["metadata"]["name"] for scaler in scalers)
-            raise Permanent(f"{workload} is owned by several HorizontalPodAutoscalers: {names}; leave it just one")
-        if scalers:
-            by = await self._raise_minimum(server, scalers[0], before, replicas)
+        scaler = await kubernetes_scaling.scaler_of(server, workload)
+        if scaler:
+            by = await kubernetes_scaling.raise_minimum(server, scaler, before, replicas)
         else:
-            by = await self._set_replicas(server, workload, replicas)
-        after = await self._until(server, workload, lambda now: _scaled(now, replicas, owned=bool(scalers)))
-        return {"before": _summary(before), "after": _summary(after), "by": by}
+            by = await kubernetes_scaling.set_replicas(server, workload, replicas)
+        after = await self._until(
+            server, workload, lambda now: kubernetes_scaling.scaled(now, replicas, owned=bool(scaler))
+        )
+        return {"before": view.summary(before), "after": view.summary(after), "by": by}
 
-    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
-        raise Permanent(f"{workload} cannot be rolled back yet")
+    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
+        """As `kubectl rollout undo`, but never forth again by itself; and then as `kubectl rollout status`."""
+        server = await self._server(workload.selector, within=within)
+        before = await self._unchanged(server, workload)
+        obstacle = cannot_roll(before, "a rollback")
+        if obstacle:
+            raise Permanent(f"{workload} cannot be rolled back: {obstacle}")
+        history = await _history(server, before)
+        revision = revisions.way_back(before, history, to=to)
+        await self._undo(server, workload, before, revision)
+        # A rollout that its controller had given up on stays so in its status until the next one gets anywhere.
+        had_failed = judge(before).failed
+        after = await self._until(
+            server, workload, lambda now: replace(judge(now), failed=False) if had_failed else judge(now)
+        )
+        back_to = {"revision": str(revision.number), "images": revision.images, "cause": revision.cause}
+        return {"before": view.summary(before), "after": view.summary(after), "back_to": back_to}
 
-    async def rolled_out_at(self, workload: Workload) -> datetime | None:  # noqa: ARG002
-        return None
+    async def rolled_out_at(self, workload: Workload) -> datetime | None:
+        if workload.selector.kind not in names.ROLLED:
+            return None
+        server = await self._server(workload.selector, within=self._patience)
+        found = await self._unchanged(server, workload)
+        return revisions.deployed_at(found, await _history(server, found))
+
+    async def delete_pod(
+        self, workload: Workload, *, grace: int | None, force: bool, within: timedelta
+    ) -> Mapping[str, Any]:
+        """By an eviction; `force` just for one that was told to end, had its time, and is still there."""
+        server = await self._server(workload.selector, within=within)
+        pod = await self._unchanged(server, workload)
+        obstacle = eviction.cannot_force(pod, self._clock()) if force else eviction.cannot_evict(pod)
+        if obstacle:
+            raise Permanent(f"{workload} is not {'taken off the list' if force else 'evicted'}: {obstacle}")
+        if force:
+            await server.delete_at_once(pod)
+        else:
+            await eviction.evict(server, pod, grace=grace)
+        await eviction.until_gone(server, pod, every=LOOK_EVERY)
+        return {"before": view.pod_summary(pod), "after": {"gone": True}, "by": "force" if force else "eviction"}
+
+    async def cordon(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        return await self._set_cordoned(workload, wanted=True, within=within)
+
+    async def uncordon(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
+        return await self._set_cordoned(workload, wanted=False, within=within)
+
+    async def drain(self, workload: Workload, *, delete_emptydir_data: bool, within: timedelta) -> Mapping[str, Any]:
+        """As `kubectl drain --ignore-daemonsets`, but what cannot be undone is refused before anything is done."""
+        server = await self._server(workload.selector, within=within)
+        before = await self._unchanged(server, workload)
+        there = await server.pods_on(workload.name)
+        if lost := losses(there, takes_data=delete_emptydir_data):
+            raise Permanent(f"{workload} is not drained, and nothing was done to it: {lost}")
+        if not nodes.is_cordoned(before):
+            await server.patch("Node", workload.name, nodes.cordoning(before, wanted=True))
+        evicted = await Drain(server, workload.name, takes_data=delete_emptydir_data).until_empty()
+        return {
+            "before": {**nodes.summary(before), "pods": len(to_go(there))},
+            "after": {"cordoned": True, "pods": 0},
+            "evicted": evicted,
+        }
 
     async def close(self) -> None:
         """Idle connections go; a thread that hangs is not waited for."""
         if self._connection:
             self._connection.close()
+
+    def _refuse_strange_place(self, selector: Selector) -> None:
+        if selector.kind == "Node" and not self._settings.allow_nodes:
+            why = (
+                f"allow_nodes: of kubernetes {self.name} is empty; write a label there, KEY=VALUE, that {selector} has"
+            )
+            raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
+        if selector.kind != "Node" and selector.scope not in self._settings.namespaces:
+            why = f"namespace {selector.scope} is not in namespaces: of kubernetes {self.name}"
+            raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
+
+    def _refuse_strange_node(self, node: Object) -> None:
+        allowed = self._settings.allow_nodes
+        if not platforms.selected(node["metadata"].get("labels") or {}, allowed):
+            why = f"it has none of the labels in allow_nodes: of kubernetes {self.name}: {' or '.join(allowed)}"
+            raise Refusal(Reason.TARGET_NOT_ALLOWED, f"Node/{node['metadata']['name']}: {why}")
 
     async def _server(self, selector: Selector, *, within: timedelta) -> "ApiServer":
         if self._connection is None:
@@ -111,50 +181,42 @@ class Cluster:
                 self._connection = await self._threads.call(self._connect, within=LOADING)
             except TimeoutError:
                 raise Temporary(f"{self._threads.name}: the client is still loading") from None
-        return self._connection.talk(self._threads, namespace=selector.scope or "", within=within)
+        from receiver.targets.apiserver import ApiServer  # loaded by now, and not before a cluster is connected
+
+        return ApiServer(self._connection, self._threads, namespace=selector.scope or "", within=within)
 
     def _connect(self) -> "Connection":
-        from receiver.targets.apiserver import Connection
+        from receiver.targets import apiserver  # noqa: F401 - in this thread too, since loading takes seconds
+        from receiver.targets.kubernetes_client import Connection
 
         return Connection(self._settings)
 
     async def _unchanged(self, server: "ApiServer", workload: Workload) -> Object:
         """The object as it is now, if it still is the one that was resolved."""
-        found = await server.workload(workload.selector.kind, workload.name)
-        if found is None:
-            raise Permanent(f"{workload} has gone since it was looked up")
-        self._same(found, workload)
-        return found
+        return precondition.check(await server.found(workload.selector.kind, workload.name), workload)
 
-    def _same(self, found: Object, workload: Workload) -> None:
-        uid = found["metadata"]["uid"]
-        if uid != workload.uid:
-            raise Permanent(
-                f"{workload} has been replaced since it was looked up: it was {workload.uid}, now it is {uid}"
-            )
+    async def _undo(self, server: "ApiServer", workload: Workload, before: Object, revision: Revision) -> None:
+        """A rollout that hangs moves its status all the time, which changes nothing of what was decided."""
+        for _ in range(TRIES):
+            try:
+                await server.patch(workload.selector.kind, workload.name, revisions.undo(before, revision))
+                return
+            except Rejected:  # the server does not say what it was that did not fit
+                now = await self._unchanged(server, workload)
+                if precondition.of(now) == precondition.of(before):
+                    raise
+            if now["metadata"]["generation"] != before["metadata"]["generation"]:
+                break
+            before = now
+        raise Temporary(f"{workload} changed at the same moment, and nothing was done")
 
-    async def _set_replicas(self, server: "ApiServer", workload: Workload, replicas: int) -> str:
-        kind, name = workload.selector.kind, workload.name
-        scale = await server.scale(kind, name)
-        if scale is None:
-            raise Permanent(f"{workload} has gone since it was looked up")
-        self._same(scale, workload)
-        before = scale["spec"].get("replicas") or 0  # the server leaves a zero out
-        if before != replicas:
-            await server.replace_scale(kind, name, {**scale, "spec": {"replicas": replicas}})
-        return f"its scale, from {before} to {replicas}"
-
-    async def _raise_minimum(self, server: "ApiServer", scaler: Object, before: Object, replicas: int) -> str:
-        name, spec = scaler["metadata"]["name"], scaler["spec"]
-        owner = f"HorizontalPodAutoscaler {name} owns the replicas of {before['kind']} {before['metadata']['name']}"
-        lowest, highest, now = spec.get("minReplicas") or 1, spec["maxReplicas"], judge(before).wanted
-        if replicas > highest:
-            raise Permanent(f"{owner} and allows {highest} at most, not {replicas}; raise its maxReplicas first")
-        if replicas < now:
-            raise Permanent(f"{owner}, {now} now; only it may lower them to {replicas}")
-        if replicas > lowest:
-            await server.patch_scaler(name, {"metadata": _precondition(scaler), "spec": {"minReplicas": replicas}})
-        return f"minReplicas of HorizontalPodAutoscaler {name}, from {lowest} to {max(lowest, replicas)}"
+    async def _set_cordoned(self, workload: Workload, *, wanted: bool, within: timedelta) -> Mapping[str, Any]:
+        server = await self._server(workload.selector, within=within)
+        before = await self._unchanged(server, workload)
+        if nodes.is_cordoned(before) == wanted:
+            raise Permanent(f"{workload} is {'cordoned already' if wanted else 'not cordoned'}; there is nothing to do")
+        after = await server.patch("Node", workload.name, nodes.cordoning(before, wanted=wanted))
+        return {"before": nodes.summary(before), "after": nodes.summary(after)}
 
     async def _until(self, server: "ApiServer", workload: Workload, judged: Callable[[Object], Rollout]) -> Object:
         """The object, once it is judged done; Permanent, with how far it got, when that takes too long."""
@@ -164,12 +226,12 @@ class Cluster:
         why = "nothing was seen of it"
         while server.remaining:
             try:
-                now, silence = await server.workload(kind, name), None
+                now, silence = await server.found(kind, name), None
                 answered = server.remaining
             except Temporary as error:  # the change is made; only this look at it has failed
                 now, silence = None, error
             if now:
-                self._same(now, workload)
+                precondition.check(now, workload)
                 rollout = judged(now)
                 if rollout.done:
                     return now
@@ -180,70 +242,10 @@ class Cluster:
                 raise Permanent(f"{workload} has been changed, and then deleted by somebody else")
             pause = max(LOOK_EVERY, (silence and silence.delay) or 0)
             await asyncio.sleep(min(pause, server.remaining))
-        if silence and answered > SILENT:
+        if silence and answered > eviction.SILENT:
             raise Uncertain(f"{workload} has been changed, and then not seen to get ready: {silence}")
         raise Permanent(f"{workload} has been changed, but did not get ready: {why}")
 
-    def _workload(self, selector: Selector, found: Object) -> Workload:
-        rollout = judge(found)
-        return Workload(
-            key=f"kubernetes/{self.name}/{selector.scope}/{selector.kind}/{selector.name}",
-            selector=selector,
-            uid=found["metadata"]["uid"],
-            replicas=rollout.wanted,
-            ready=rollout.ready,
-            version=_images(found),
-            healthy=rollout.done,
-            why=rollout.why,
-            detail={"revision": _revision(found), "generation": str(found["metadata"]["generation"])},
-        )
 
-
-def _refuse_odd_names(selector: Selector) -> None:
-    if selector.kind not in KINDS:
-        kinds = ", ".join(KINDS)
-        raise Refusal(
-            Reason.NO_TARGET, f"{ascii(selector.kind)[:80]} is not a kind that can be acted on; write {kinds}"
-        )
-    if not NAMESPACE.fullmatch(selector.scope or ""):
-        raise Refusal(Reason.NO_TARGET, f"{ascii(selector.scope)[:80]} is not the name of a namespace")
-    if not NAME.fullmatch(selector.name):
-        raise Refusal(Reason.NO_TARGET, f"{ascii(selector.name)[:80]} is not the name of a {selector.kind}")
-
-
-def _precondition(found: Object) -> Object:
-    """The server answers 409 when either has changed."""
-    return {"uid": found["metadata"]["uid"], "resourceVersion": found["metadata"]["resourceVersion"]}
-
-
-def _scaled(found: Object, replicas: int, *, owned: bool) -> Rollout:
-    """Done when that many are ready; an autoscaler may want more. A rollout that hangs for other reasons is let be."""
-    now = judge(found)
-    enough = now.ready >= replicas if owned else now.ready == replicas == now.wanted
-    why = "" if enough else f"{now.ready} replicas are ready, {replicas} were asked for"
-    return Rollout(wanted=now.wanted, ready=now.ready, why=why)
-
-
-def _summary(found: Object) -> Mapping[str, Any]:
-    """What an audit row says of it."""
-    rollout = judge(found)
-    annotations = found["spec"]["template"]["metadata"].get("annotations") or {}
-    return {
-        "replicas": rollout.wanted,
-        "ready": rollout.ready,
-        "images": _images(found),
-        "revision": _revision(found),
-        "generation": found["metadata"]["generation"],
-        "restarted_at": annotations.get(RESTARTED_AT, ""),
-    }
-
-
-def _images(found: Object) -> str:
-    return ", ".join(container["image"] for container in found["spec"]["template"]["spec"]["containers"])
-
-
-def _revision(found: Object) -> str:
-    """A Deployment's number, a StatefulSet's hash; a DaemonSet has neither."""
-    annotations = found["metadata"].get("annotations") or {}
-    status = found.get("status") or {}
-    return str(annotations.get("deployment.kubernetes.io/revision") or status.get("updateRevision") or "")
+async def _history(server: "ApiServer", found: Object) -> list[Revision]:
+    return revisions.history(found, await server.revisions(found["kind"], labels=revisions.labels(found)))

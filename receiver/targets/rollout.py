@@ -40,15 +40,21 @@ def judge(found: Object) -> Rollout:
 
 def cannot_restart(found: Object) -> str:
     """Why a new pod template would be accepted and then roll nothing; "" when it would roll."""
+    obstacle = cannot_roll(found, "a restart")
+    if not obstacle and judge(found).wanted == 0:
+        return "it has no replicas; there is nothing to restart"
+    return obstacle
+
+
+def cannot_roll(found: Object, change: str) -> str:
+    """As `cannot_restart`, for any change of the pod template."""
     spec = found["spec"]
     if found["metadata"].get("deletionTimestamp"):
         return "it is being deleted"
     if spec.get("paused"):
-        return "its rollout is paused; a restart would be accepted and roll nothing until somebody resumes it"
+        return f"its rollout is paused; {change} would be accepted and roll nothing until somebody resumes it"
     if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
-        return "its update strategy is OnDelete; a restart would be accepted and roll nothing"
-    if judge(found).wanted == 0:
-        return "it has no replicas; there is nothing to restart"
+        return f"its update strategy is OnDelete; {change} would be accepted and roll nothing"
     return ""
 
 

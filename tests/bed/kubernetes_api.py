@@ -1,4 +1,4 @@
-"""A small Kubernetes API server of our own, for workloads and their autoscalers, over real HTTP on a free port.
+"""A small Kubernetes API server of our own, for workloads, pods and nodes, over real HTTP on a free port.
 
 It keeps what remediation code gets wrong on a real one: resourceVersion conflicts and uid preconditions, generations,
 three patch types, subresources, selectors, missing rights, and requests that are turned away. It records every request.
@@ -6,36 +6,33 @@ three patch types, subresources, selectors, missing rights, and requests that ar
 
 import json
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.bed import kubernetes_paths as paths
 from tests.bed.kubernetes_controller import Controller
-from tests.bed.kubernetes_patches import PATCHES, Unappliable
+from tests.bed.kubernetes_failures import Failure, Fault, check_uid, conflict, forbidden, not_served
+from tests.bed.kubernetes_history import History
+from tests.bed.kubernetes_paths import KINDS, WORKLOADS, Place
+from tests.bed.kubernetes_pods import Pods
+from tests.bed.kubernetes_selectors import is_selected
+from tests.bed.kubernetes_store import Store
+from tests.bed.kubernetes_writes import merged, patched, scale_of
 from tests.bed.loopback import Loopback
 
 Object = dict[str, Any]
+Rules = Sequence[Mapping[str, Sequence[str]]]
 Waiting = TypeVar("Waiting")
 
 TOKEN = "token-of-the-service-account"
 USER = "system:serviceaccount:amend:amend"
-
-KINDS = {  # kind -> group, version, plural
-    "Deployment": ("apps", "v1", "deployments"),
-    "StatefulSet": ("apps", "v1", "statefulsets"),
-    "DaemonSet": ("apps", "v1", "daemonsets"),
-    "HorizontalPodAutoscaler": ("autoscaling", "v2", "horizontalpodautoscalers"),
-}
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
-SCALABLE = ("Deployment", "StatefulSet")
 
 
 @dataclass(frozen=True)
@@ -49,53 +46,15 @@ class Request:
     body: Any
 
 
-@dataclass(frozen=True)
-class Place:
-    """What a path names."""
-
-    group: str
-    plural: str
-    namespace: str
-    name: str = ""
-    subresource: str = ""
-
-    @property
-    def resource(self) -> str:
-        return f"{self.plural}/{self.subresource}" if self.subresource else self.plural
-
-    @property
-    def qualified(self) -> str:
-        return f"{self.plural}.{self.group}" if self.group else self.plural
-
-
-class Failure(Exception):
-    """An answer of the kind Status."""
-
-    def __init__(self, code: int, reason: str, message: str, place: Place, **details: Any) -> None:
-        self.code = code
-        self.details = details
-        self.status = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": message,
-            "reason": reason,
-            "details": {"name": place.name, "group": place.group, "kind": place.plural, **details},
-            "code": code,
-        }
-        super().__init__(message)
-
-
 class KubernetesApi(Loopback):
     """Everything is allowed until the first `grant`."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self.controller = Controller()
-        self._objects: dict[tuple[str, str, str], Object] = {}  #: by kind, namespace and name
-        self._version = 1000
-        self._rights: dict[str, Sequence[Mapping[str, Sequence[str]]]] | None = None
+        self.store = Store()
+        self.controller = Controller(History(self.store))
+        self.pods = Pods(self.store)
+        self._rights: dict[str, Rules] | None = None  #: by namespace; "" for the whole cluster
         self._faults: list[tuple[str, Fault]] = []
         self._meanwhile: list[tuple[str, Callable[[], object]]] = []
         self._lock = threading.RLock()
@@ -106,31 +65,47 @@ class KubernetesApi(Loopback):
     def add(self, wanted: Object) -> Object:
         """Create it as it is, with an identity of its own, and all well with it."""
         with self._lock:
-            created = deepcopy(wanted)
-            created["metadata"] |= {"uid": str(uuid.uuid4()), "generation": 1}
+            created = self.store.create(wanted)
             if created["kind"] in WORKLOADS:
                 self.controller.adopt(created)
-            return self._store(created)
+            return self.store.write(created)
 
     def remove(self, found: Object) -> None:
         with self._lock:
-            del self._objects[_identity(found)]
+            self.store.remove(found)
 
     def get(self, found: Object) -> Object:
         """It, as it is now."""
         with self._lock:
-            return deepcopy(self._objects[_identity(found)])
+            return self.store.get(found)
+
+    def all(self, kind: str) -> list[Object]:
+        with self._lock:
+            return list(self.store.all(kind))
 
     @contextmanager
     def changing(self, found: Object) -> Iterator[Object]:
         """Change it behind everybody's back."""
         with self._lock:
-            mine = deepcopy(self._objects[_identity(found)])
+            mine = self.store.get(found)
             yield mine
-            self._store(mine)
+            self.store.write(mine)
 
-    def grant(self, namespace: str, rules: Sequence[Mapping[str, Sequence[str]]]) -> None:
-        """The rules of a Role, bound in this namespace; from now on nothing else is allowed."""
+    def deploy(self, found: Object, image: str) -> None:
+        """Another image, and its rollout to the end."""
+        with self.changing(found) as mine:
+            mine["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        self.settle(found)
+
+    def settle(self, found: Object) -> None:
+        """Let its controller do all that it has to."""
+        with self._lock:
+            before = None
+            while before != (before := self.store.get(found)):
+                self._reconcile(before)
+
+    def grant(self, namespace: str, rules: Rules) -> None:
+        """The rules of a Role, bound in this namespace; from now on nothing else is allowed. "": a ClusterRole's."""
         self._rights = {**(self._rights or {}), namespace: rules}
 
     def turn_away(self, method: str, *, status: int = 429, reason: str = "TooManyRequests", after: str = "") -> None:
@@ -182,10 +157,12 @@ class KubernetesApi(Loopback):
                 action()
             try:
                 if fault and fault.status:
-                    raise Failure(fault.status, fault.reason, "the server is busy", Place("", "", ""))
+                    raise Failure(fault.status, fault.reason, "the server is busy")
                 code, answer = self._answer(asked, request.headers.get("Authorization", ""))
+                after = fault.after if fault else ""
             except Failure as failure:
                 code, answer = failure.code, failure.status
+                after = fault.after if fault else str(failure.details.get("retryAfterSeconds", ""))
         if fault and not fault.status:
             request.close_connection = True
             return
@@ -193,39 +170,37 @@ class KubernetesApi(Loopback):
         request.send_response(code)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(text)))
-        if fault and fault.after:
-            request.send_header("Retry-After", fault.after)
+        if after:
+            request.send_header("Retry-After", after)
         request.end_headers()
         request.wfile.write(text)
 
     def _answer(self, asked: Request, credentials: str) -> tuple[int, Object]:
-        place = _place(asked.path)
+        place = paths.read(asked.path)
         if credentials != f"Bearer {TOKEN}":
             raise Failure(401, "Unauthorized", "Unauthorized", place)
-        self._authorize(_verb(asked.method, place), place)
-        kind = next((kind for kind, known in KINDS.items() if known[2] == place.plural), "")
-        if not kind or (place.subresource == "scale" and kind not in SCALABLE):
-            raise Failure(404, "NotFound", "the server could not find the requested resource", place)
+        self._authorize(paths.verb(asked.method, place), place)
+        if not place.kind:
+            raise not_served(place)
         if not place.name and asked.method != "GET":
             raise Failure(
                 405, "MethodNotAllowed", "the server does not allow this method on the requested resource", place
             )
         if not place.name:
-            return 200, self._list(kind, place, asked.query)
-        found = self._find(kind, place)
+            return 200, self._list(place, asked.query)
+        found = self._find(place)
+        if place.subresource == "eviction":
+            return 201, self.pods.evict(found, asked.body, place)
         if asked.method == "GET":
-            answer = _scale_of(found) if place.subresource == "scale" else deepcopy(found)
-            if kind in WORKLOADS and place.subresource != "scale":
-                self._reconcile(found)
-            return 200, answer
+            return 200, self._show(found, place)
         if asked.method == "DELETE":
-            return 200, self._delete(found, asked.body or {}, place)
+            return 200, self._delete(found, asked, place)
         return 200, self._change(found, asked, place)
 
     def _authorize(self, verb: str, place: Place) -> None:
         if self._rights is None:
             return
-        for rule in self._rights.get(place.namespace, ()):
+        for rule in [*self._rights.get("", ()), *(self._rights.get(place.namespace, ()) if place.namespace else ())]:
             names = rule.get("resourceNames", ())
             if (
                 place.group in rule["apiGroups"]
@@ -234,88 +209,73 @@ class KubernetesApi(Loopback):
                 and (not names or place.name in names)
             ):
                 return
-        subject = f'{place.qualified} "{place.name}"' if place.name else place.qualified
-        raise Failure(
-            403,
-            "Forbidden",
-            f'{subject} is forbidden: User "{USER}" cannot {verb} resource "{place.resource}" '
-            f'in API group "{place.group}" in the namespace "{place.namespace}"',
-            place,
-        )
+        raise forbidden(verb, place, USER)
 
-    def _find(self, kind: str, place: Place) -> Object:
-        found = self._objects.get((kind, place.namespace, place.name))
+    def _find(self, place: Place) -> Object:
+        found = self.store.find(place.kind, place.namespace, place.name)
         if found is None:
             raise Failure(404, "NotFound", f'{place.qualified} "{place.name}" not found', place)
         return found
 
-    def _list(self, kind: str, place: Place, query: Mapping[str, str]) -> Object:
-        items = [
-            deepcopy(found)
-            for (of, namespace, _), found in self._objects.items()
-            if of == kind and namespace == place.namespace and _selected(found, query)
-        ]
-        group, version, _ = KINDS[kind]
+    def _show(self, found: Object, place: Place) -> Object:
+        """Whoever looks sees it as it was; then it goes on."""
+        if place.subresource == "scale":
+            return scale_of(found)
+        if found["kind"] in WORKLOADS:
+            self._reconcile(self.store.get(found))
+        if found["kind"] == "Pod":
+            self.pods.step(self.store.get(found))
+        return found
+
+    def _list(self, place: Place, query: Mapping[str, str]) -> Object:
+        found = [each for each in self.store.all(place.kind, place.namespace) if is_selected(each, query)]
+        if place.kind == "Pod":
+            for each in found:
+                self.pods.step(self.store.get(each))
+        group, version, _ = KINDS[place.kind]
         return {
-            "kind": f"{kind}List",
-            "apiVersion": f"{group}/{version}",
-            "metadata": {"resourceVersion": str(self._version)},
-            "items": items,
+            "kind": f"{place.kind}List",
+            "apiVersion": f"{group}/{version}" if group else version,
+            "metadata": {"resourceVersion": str(self.store.version)},
+            # What is in a list does not say again what it is.
+            "items": [{key: each[key] for key in each if key not in ("kind", "apiVersion")} for each in found],
         }
 
-    def _delete(self, found: Object, options: Object, place: Place) -> Object:
-        _check_uid((options.get("preconditions") or {}).get("uid"), found, place)
-        self.remove(found)
+    def _delete(self, found: Object, asked: Request, place: Place) -> Object:
+        options = asked.body or {}
+        if not options and "gracePeriodSeconds" in asked.query:  # it counts only where there is no body
+            options = {"gracePeriodSeconds": int(asked.query["gracePeriodSeconds"])}
+        if found["kind"] == "Pod":
+            return self.pods.delete(found, options, place)
+        check_uid((options.get("preconditions") or {}).get("uid"), found, place)
+        self.store.remove(found)
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
     def _change(self, found: Object, asked: Request, place: Place) -> Object:
-        shown = _scale_of(found) if place.subresource == "scale" else found
-        wanted = _patched(shown, asked, place) if asked.method == "PATCH" else asked.body
+        shown = scale_of(found) if place.subresource == "scale" else found
+        wanted = patched(shown, asked.content_type, asked.body, place) if asked.method == "PATCH" else asked.body
         version = wanted["metadata"].get("resourceVersion")
         if asked.method == "PUT":
-            _check_uid(wanted["metadata"].get("uid"), found, place)
+            check_uid(wanted["metadata"].get("uid"), found, place)
             if not version and place.subresource != "scale":
                 message = "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
                 raise Failure(422, "Invalid", message, place)
         if version and version != found["metadata"]["resourceVersion"]:
             message = "the object has been modified; please apply your changes to the latest version and try again"
-            raise _conflict(message, place)
+            raise conflict(message, place)
         if wanted["metadata"].get("uid", found["metadata"]["uid"]) != found["metadata"]["uid"]:
             raise Failure(422, "Invalid", "metadata.uid: Invalid value: field is immutable", place)
-        changed = self._store(_merged(found, wanted, place))
-        return _scale_of(changed) if place.subresource == "scale" else changed
-
-    def _store(self, wanted: Object) -> Object:
-        """Write it; a new spec is a new generation, and a write that changes nothing is none."""
-        before = self._objects.get(_identity(wanted))
-        if before is not None and before == wanted:
-            return deepcopy(before)
-        stored = deepcopy(wanted)
-        if before is not None and before["spec"] != wanted["spec"]:
-            stored["metadata"]["generation"] = before["metadata"]["generation"] + 1
-        self._version += 1
-        stored["metadata"]["resourceVersion"] = str(self._version)
-        self._objects[_identity(wanted)] = stored
-        return deepcopy(stored)
+        changed = self.store.write(merged(found, wanted, place))
+        return scale_of(changed) if place.subresource == "scale" else changed
 
     def _reconcile(self, workload: Object) -> None:
-        now = deepcopy(workload)
-        for (kind, namespace, _), scaler in self._objects.items():
-            owned = (scaler["spec"].get("scaleTargetRef") or {}).get("name") == now["metadata"]["name"]
-            if kind == "HorizontalPodAutoscaler" and namespace == now["metadata"]["namespace"] and owned:
+        now = self.store.get(workload)
+        for scaler in self.store.all("HorizontalPodAutoscaler", now["metadata"]["namespace"]):
+            if scaler["spec"]["scaleTargetRef"]["name"] == now["metadata"]["name"]:
                 now["spec"]["replicas"] = max(now["spec"]["replicas"], scaler["spec"]["minReplicas"])
         if now["spec"] == workload["spec"]:
             self.controller.step(now)
-        self._store(now)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong with one request: refused with a status, or, without one, done and never answered."""
-
-    status: int = 0
-    reason: str = ""
-    after: str = ""
+        self.store.write(now)
 
 
 def _next(waiting: list[tuple[str, Waiting]], method: str) -> Waiting | None:
@@ -324,107 +284,3 @@ def _next(waiting: list[tuple[str, Waiting]], method: str) -> Waiting | None:
         if awaited == method:
             return waiting.pop(index)[1]
     return None
-
-
-def _place(path: str) -> Place:
-    parts = [unquote(part) for part in path.split("/")[1:]]
-    if parts[0] == "apis" and len(parts) in (6, 7, 8) and parts[3] == "namespaces":
-        return Place(parts[1], parts[5], parts[4], *parts[6:])
-    if parts[0] == "api" and len(parts) in (5, 6, 7) and parts[2] == "namespaces":
-        return Place("", parts[4], parts[3], *parts[5:])
-    raise Failure(404, "NotFound", "the server could not find the requested resource", Place("", "", ""))
-
-
-def _verb(method: str, place: Place) -> str:
-    if method == "GET":
-        return "get" if place.name else "list"
-    return {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}[method]
-
-
-def _identity(found: Object) -> tuple[str, str, str]:
-    return found["kind"], found["metadata"]["namespace"], found["metadata"]["name"]
-
-
-def _selected(found: Object, query: Mapping[str, str]) -> bool:
-    labels = found["metadata"].get("labels") or {}
-    fields = {"metadata.name": found["metadata"]["name"], "metadata.namespace": found["metadata"]["namespace"]}
-    return _fits(labels, query.get("labelSelector", "")) and _fits(fields, query.get("fieldSelector", ""))
-
-
-def _fits(values: Mapping[str, str], selector: str) -> bool:
-    for term in filter(None, selector.split(",")):
-        key, _, wanted = term.replace("==", "=").partition("=")
-        different = key.endswith("!")
-        if (values.get(key.rstrip("!")) == wanted) == different:
-            return False
-    return True
-
-
-def _patched(shown: Object, asked: Request, place: Place) -> Object:
-    patch = PATCHES.get(asked.content_type)
-    if patch is None:
-        message = (
-            f"the body of the request was in an unknown format - accepted media types include: {', '.join(PATCHES)}"
-        )
-        raise Failure(415, "UnsupportedMediaType", message, place)
-    try:
-        result: Object = patch(shown, asked.body)
-    except Unappliable as error:
-        # A real server says just this, and the cause only in its log.
-        raise Failure(
-            422, "Invalid", "the server rejected our request due to an error in our request", place
-        ) from error
-    return result
-
-
-def _check_uid(uid: str | None, found: Object, place: Place) -> None:
-    own = found["metadata"]["uid"]
-    if uid and uid != own:
-        raise _conflict(f"Precondition failed: UID in precondition: {uid}, UID in object meta: {own}", place)
-
-
-def _conflict(message: str, place: Place) -> Failure:
-    return Failure(
-        409, "Conflict", f'Operation cannot be fulfilled on {place.qualified} "{place.name}": {message}', place
-    )
-
-
-def _merged(found: Object, wanted: Object, place: Place) -> Object:
-    """What a write may touch: the scale its one number, the status itself, the object all but its status."""
-    if place.subresource == "scale":
-        replicas = (wanted.get("spec") or {}).get("replicas") or 0
-        if replicas < 0:
-            message = f"spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0"
-            raise Failure(422, "Invalid", message, place)
-        return {**found, "spec": {**found["spec"], "replicas": replicas}}
-    if place.subresource == "status":
-        return {**found, "status": wanted["status"]}
-    _check_bounds(wanted, place)
-    kept = {name: found["metadata"][name] for name in ("uid", "generation", "resourceVersion", "creationTimestamp")}
-    return {**wanted, "metadata": {**wanted["metadata"], **kept}, "status": found["status"]}
-
-
-def _check_bounds(wanted: Object, place: Place) -> None:
-    spec = wanted["spec"]
-    if wanted["kind"] == "HorizontalPodAutoscaler" and spec["minReplicas"] > spec["maxReplicas"]:
-        message = (
-            f"spec.maxReplicas: Invalid value: {spec['maxReplicas']}: must be greater than or equal to `minReplicas`"
-        )
-        raise Failure(
-            422, "Invalid", f'HorizontalPodAutoscaler.autoscaling "{place.name}" is invalid: {message}', place
-        )
-
-
-def _scale_of(found: Object) -> Object:
-    """Zeros are left out, as a real server does."""
-    metadata = found["metadata"]
-    replicas, running = found["spec"]["replicas"], found["status"].get("replicas", 0)
-    selector = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"]["matchLabels"].items())
-    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    return {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": {name: metadata[name] for name in kept},
-        "spec": {"replicas": replicas} if replicas else {},
-        "status": {"replicas": running, "selector": selector},
-    }

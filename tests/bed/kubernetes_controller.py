@@ -7,21 +7,27 @@ stage; a test may hold them at a stage, or let them give up.
 import json
 from typing import Any
 
+from tests.bed.kubernetes_history import History
+
 Object = dict[str, Any]
 
 
 class Controller:
     """One for all workloads of a server."""
 
-    def __init__(self) -> None:
+    def __init__(self, history: History) -> None:
         self.asleep = False  #: sees no change at all
         self.stuck = False  #: sees changes, starts one new pod, and that never gets ready
         self.gives_up = False  #: says so, when it is stuck
+        self._history = history
         self._rolled: dict[str, str] = {}  #: uid -> the pod template that its pods have
 
     def adopt(self, workload: Object) -> None:
         """All is well with it as it is."""
         workload["status"]["observedGeneration"] = workload["metadata"]["generation"]
+        self._history.record(workload)
+        if workload["kind"] == "StatefulSet":
+            workload["status"]["currentRevision"] = workload["status"]["updateRevision"]
         self._rolled[workload["metadata"]["uid"]] = _template(workload)
 
     def step(self, workload: Object) -> None:
@@ -30,9 +36,11 @@ class Controller:
         status = workload["status"]
         if status["observedGeneration"] < workload["metadata"]["generation"]:
             status["observedGeneration"] = workload["metadata"]["generation"]
-            if self._rolled[workload["metadata"]["uid"]] != _template(workload):
+            paused = workload["spec"].get("paused")
+            if not paused and self._rolled[workload["metadata"]["uid"]] != _template(workload):
                 self._rolled[workload["metadata"]["uid"]] = _template(workload)
-                _KINDS[workload["kind"]].begin(workload)
+                is_new = self._history.record(workload)
+                _KINDS[workload["kind"]].begin(workload, is_new=is_new)
             return
         if self.stuck:
             if self.gives_up and workload["kind"] == "Deployment":
@@ -43,13 +51,10 @@ class Controller:
 
 class _Deployment:
     @staticmethod
-    def begin(workload: Object) -> None:
+    def begin(workload: Object, *, is_new: bool) -> None:
         workload["status"] |= {"updatedReplicas": 1, "replicas": workload["spec"]["replicas"] + 1}
-        annotations = workload["metadata"]["annotations"]
-        annotations["deployment.kubernetes.io/revision"] = str(
-            int(annotations["deployment.kubernetes.io/revision"]) + 1
-        )
-        _progressing(workload, "True", "ReplicaSetUpdated", "ReplicaSet is progressing.")
+        if is_new:  # going back to an old ReplicaSet leaves it said that a deadline is over, until there is progress
+            _progressing(workload, "True", "NewReplicaSetCreated", "Created new replica set.")
 
     @staticmethod
     def advance(workload: Object) -> None:
@@ -57,6 +62,8 @@ class _Deployment:
         updated = _nearer(status["updatedReplicas"], wanted)
         ready = wanted if status["replicas"] > wanted else _nearer(status["readyReplicas"], wanted)
         total = wanted if updated == wanted else max(status["replicas"], updated)
+        if updated != status["updatedReplicas"]:
+            _progressing(workload, "True", "ReplicaSetUpdated", "ReplicaSet is progressing.")
         status |= {"updatedReplicas": updated, "readyReplicas": ready, "availableReplicas": ready, "replicas": total}
         if updated == ready == wanted:
             _progressing(workload, "True", "NewReplicaSetAvailable", "ReplicaSet has successfully progressed.")
@@ -64,10 +71,8 @@ class _Deployment:
 
 class _StatefulSet:
     @staticmethod
-    def begin(workload: Object) -> None:
-        status = workload["status"]
-        name, _, number = status["updateRevision"].rpartition("-")
-        status |= {"updateRevision": f"{name}-{int(number) + 1}", "updatedReplicas": 0}
+    def begin(workload: Object, *, is_new: bool) -> None:
+        workload["status"]["updatedReplicas"] = 0
 
     @staticmethod
     def advance(workload: Object) -> None:
@@ -80,7 +85,7 @@ class _StatefulSet:
 
 class _DaemonSet:
     @staticmethod
-    def begin(workload: Object) -> None:
+    def begin(workload: Object, *, is_new: bool) -> None:
         workload["status"]["updatedNumberScheduled"] = 0
 
     @staticmethod

@@ -30,8 +30,8 @@ def deployment(name: str = "cart", *, namespace: str = "shop", replicas: int = 3
             "readyReplicas": replicas,
             "availableReplicas": replicas,
             "conditions": [
-                _condition("Available", "MinimumReplicasAvailable"),
-                _condition("Progressing", "NewReplicaSetAvailable"),
+                condition("Available", "MinimumReplicasAvailable"),
+                condition("Progressing", "NewReplicaSetAvailable"),
             ],
         },
     }
@@ -137,7 +137,7 @@ def _metadata(name: str, namespace: str) -> Object:
     return {"name": name, "namespace": namespace, "labels": {"app": name}, "creationTimestamp": CREATED}
 
 
-def _condition(kind: str, reason: str, *, status: str = "True", message: str = "") -> Object:
+def condition(kind: str, reason: str, *, status: str = "True", message: str = "") -> Object:
     return {
         "type": kind,
         "status": status,

@@ -1,4 +1,4 @@
-"""Stands in for linuxserver/socket-proxy with CONTAINERS=1, ALLOW_RESTARTS=1, POST=0: it lets as much through, and no more.
+"""Stands in for linuxserver/socket-proxy with CONTAINERS=1, ALLOW_RESTARTS=1, POST=0: it lets through as much.
 
 The Compose test runs it in a container, where nothing but Python's own library is.
 """

@@ -12,7 +12,8 @@ import pytest
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
-from receiver.targets.kubernetes import RESTARTED_AT, Cluster
+from receiver.targets.kubernetes import Cluster
+from receiver.targets.revisions import RESTARTED_AT
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import autoscaler, daemon_set, deployment, stateful_set
