@@ -73,13 +73,13 @@ class Nodes(Platform, Protocol):
 
 
 def _docker(settings: Any) -> Platform:
-    from receiver.targets.docker import DockerHost
+    from receiver.targets.docker.host import DockerHost
 
     return DockerHost(settings)
 
 
 def _kubernetes(settings: Any) -> Platform:
-    from receiver.targets.kubernetes import Cluster
+    from receiver.targets.kubernetes.cluster import Cluster
 
     return Cluster(settings)
 

@@ -17,8 +17,8 @@ from docker.models.services import Service
 
 from receiver.settings import platforms
 from receiver.targets import Platform
-from receiver.targets.docker import DockerHost
-from receiver.targets.kubernetes import Cluster
+from receiver.targets.docker.host import DockerHost
+from receiver.targets.kubernetes.cluster import Cluster
 from receiver.workload import Selector
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.kubernetes_api import KubernetesApi

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
-from receiver.targets.docker import PATIENCE
+from receiver.targets.docker.host import PATIENCE
 from receiver.workload import Selector
 from tests.bed.processes import until
 from tests.bed.proxy import Fault
@@ -221,7 +221,7 @@ def test_a_platform_that_drips_takes_no_more_threads_than_its_pool_and_then_fail
     run(ask_often())
 
 
-@pytest.mark.parametrize("module", ["receiver.targets", "receiver.targets.kubernetes"])
+@pytest.mark.parametrize("module", ["receiver.targets", "receiver.targets.kubernetes.cluster"])
 def test_the_heavy_clients_are_not_loaded_before_they_are_needed(module: str) -> None:
     code = f"import sys, {module}; print([name for name in ('docker', 'kubernetes') if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -13,7 +13,7 @@ from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
 from receiver.targets import Containers
-from receiver.targets.docker import DockerHost
+from receiver.targets.docker.host import DockerHost
 from receiver.workload import Workload
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.loopback import Loopback

@@ -12,8 +12,8 @@ import pytest
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
-from receiver.targets.kubernetes import Cluster
-from receiver.targets.revisions import RESTARTED_AT
+from receiver.targets.kubernetes.cluster import Cluster
+from receiver.targets.kubernetes.revisions import RESTARTED_AT
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import autoscaler, daemon_set, deployment, stateful_set
@@ -29,7 +29,7 @@ EVERY_KIND = pytest.mark.parametrize("make", [deployment, stateful_set, daemon_s
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.targets.kubernetes.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("receiver.targets.kubernetes.cluster.LOOK_EVERY", 0.01)
 
 
 def resolve(cluster: Cluster, found: dict[str, Any]) -> Workload:

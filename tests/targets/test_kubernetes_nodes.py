@@ -9,7 +9,7 @@ import pytest
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
-from receiver.targets.kubernetes import Cluster
+from receiver.targets.kubernetes.cluster import Cluster
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import condition
@@ -25,9 +25,9 @@ Object = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.targets.drain.LOOK_EVERY", 0.01)
-    monkeypatch.setattr("receiver.targets.eviction.ASK_AGAIN", 0.02)
-    monkeypatch.setattr("receiver.targets.eviction.FOR_ANSWER", 0.4)
+    monkeypatch.setattr("receiver.targets.kubernetes.drain.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("receiver.targets.kubernetes.eviction.ASK_AGAIN", 0.02)
+    monkeypatch.setattr("receiver.targets.kubernetes.eviction.FOR_ANSWER", 0.4)
 
 
 def connect(kubeconfig: Path, *allow_nodes: str) -> Cluster:
@@ -317,7 +317,7 @@ def test_a_budget_that_blocks_until_the_end_leaves_the_node_cordoned_and_says_so
 def test_nothing_is_sent_when_there_is_no_time_for_an_answer(
     api: KubernetesApi, cluster: Cluster, found: Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.targets.eviction.FOR_ANSWER", 60.0)
+    monkeypatch.setattr("receiver.targets.kubernetes.eviction.FOR_ANSWER", 60.0)
     fill(api, 1)
     with pytest.raises(Permanent, match=r"0 of 1 pods are gone; left: .* \(it has not been told to end\)"):
         drain(cluster, resolve(cluster), within=BRIEFLY)
@@ -419,7 +419,7 @@ def test_silence_after_the_evictions_is_uncertain(
     found: Object,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("receiver.targets.eviction.SILENT", 0.2)
+    monkeypatch.setattr("receiver.targets.kubernetes.eviction.SILENT", 0.2)
     fill(api, 1)
     host, port = api.address.split(":")
     with Proxy((host, int(port))) as proxy:

@@ -10,7 +10,7 @@ from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
 from receiver.targets import Nodes
-from receiver.targets.kubernetes import Cluster
+from receiver.targets.kubernetes.cluster import Cluster
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import condition, stateful_set
@@ -24,9 +24,9 @@ BRIEFLY = timedelta(seconds=1)
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.targets.kubernetes.LOOK_EVERY", 0.01)
-    monkeypatch.setattr("receiver.targets.eviction.ASK_AGAIN", 0.02)
-    monkeypatch.setattr("receiver.targets.eviction.FOR_ANSWER", 0.4)
+    monkeypatch.setattr("receiver.targets.kubernetes.cluster.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("receiver.targets.kubernetes.eviction.ASK_AGAIN", 0.02)
+    monkeypatch.setattr("receiver.targets.kubernetes.eviction.FOR_ANSWER", 0.4)
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ def test_a_server_in_trouble_leaves_it_uncertain(
 def test_silence_after_the_eviction_is_uncertain(
     api: KubernetesApi, found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.targets.eviction.SILENT", 0.2)
+    monkeypatch.setattr("receiver.targets.kubernetes.eviction.SILENT", 0.2)
     host, port = api.address.split(":")
     with Proxy((host, int(port))) as proxy:
         config = api.kubeconfig(tmp_path / "through-proxy", server=proxy.url)

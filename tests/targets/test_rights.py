@@ -13,7 +13,7 @@ from kubernetes import client
 from receiver import settings
 from receiver.errors import Permanent
 from receiver.settings import platforms
-from receiver.targets.kubernetes import Cluster
+from receiver.targets.kubernetes.cluster import Cluster
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import autoscaler, daemon_set, deployment, stateful_set
 from tests.bed.kubernetes_pod_objects import node, pod
@@ -65,7 +65,7 @@ def named(right: tuple[str, str, str]) -> str:
 @pytest.fixture
 def everything(api: KubernetesApi, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Do all that the platform can do in a namespace, once."""
-    monkeypatch.setattr("receiver.targets.kubernetes.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("receiver.targets.kubernetes.cluster.LOOK_EVERY", 0.01)
     workloads = [api.add(make()) for make in (deployment, stateful_set, daemon_set)]
     owned = api.add(deployment("owned", replicas=1))
     api.add(autoscaler(owned))
@@ -96,7 +96,7 @@ def everything(api: KubernetesApi, cluster: Cluster, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def everything_with_nodes(api: KubernetesApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Do all that the platform can do with nodes, once."""
-    monkeypatch.setattr("receiver.targets.drain.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("receiver.targets.kubernetes.drain.LOOK_EVERY", 0.01)
     kubeconfig = api.kubeconfig(tmp_path / "for-nodes")
     cluster = Cluster(
         platforms.Kubernetes(kubeconfig=kubeconfig, namespaces=("shop",), allow_nodes=("amend.enable=true",))

@@ -11,8 +11,8 @@ from docker.types import IPAMConfig, IPAMPool
 
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.settings import platforms
-from receiver.targets.docker import DockerHost
-from receiver.targets.engine import Engine
+from receiver.targets.docker.engine import Engine
+from receiver.targets.docker.host import DockerHost
 from receiver.workload import Workload
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.processes import free_port
@@ -48,8 +48,8 @@ DOCKERFILES = {
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.targets.running.SETTLED", 0.3)
-    monkeypatch.setattr("receiver.targets.running.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("receiver.targets.docker.running.SETTLED", 0.3)
+    monkeypatch.setattr("receiver.targets.docker.running.LOOK_EVERY", 0.05)
 
 
 @pytest.fixture

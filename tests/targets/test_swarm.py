@@ -10,8 +10,8 @@ from docker.types import ServiceMode, UpdateConfig
 
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
-from receiver.targets.docker import DockerHost
-from receiver.targets.engine import Engine
+from receiver.targets.docker.engine import Engine
+from receiver.targets.docker.host import DockerHost
 from receiver.workload import Workload
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.processes import until
@@ -29,8 +29,8 @@ ONCE = ("/bin/sh", "-c", "test ! -e /kept/used || exit 3; touch /kept/used; slee
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.targets.swarm.SETTLED", 0.2)
-    monkeypatch.setattr("receiver.targets.swarm.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("receiver.targets.docker.swarm.SETTLED", 0.2)
+    monkeypatch.setattr("receiver.targets.docker.swarm.LOOK_EVERY", 0.05)
 
 
 @pytest.fixture

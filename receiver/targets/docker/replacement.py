@@ -9,10 +9,10 @@ from posixpath import normpath
 from typing import Any
 
 from receiver.errors import Permanent
-from receiver.targets.blueprint import Blueprint, Endpoint
-from receiver.targets.compose import IMAGE, REPLACES
-from receiver.targets.container import Container
-from receiver.targets.image import Image
+from receiver.targets.docker.blueprint import Blueprint, Endpoint
+from receiver.targets.docker.compose import IMAGE, REPLACES
+from receiver.targets.docker.container import Container
+from receiver.targets.docker.image import Image
 
 COMPOSE = "com.docker.compose."
 SIMPLE = ("User", "WorkingDir", "StopSignal")

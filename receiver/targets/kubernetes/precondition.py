@@ -1,7 +1,7 @@
 """That what is changed still is what was looked up; kubernetes.py and scaling.py ask before and with each change."""
 
 from receiver.errors import Permanent
-from receiver.targets.rollout import Object
+from receiver.targets.kubernetes.rollout import Object
 from receiver.workload import Workload
 
 

@@ -6,10 +6,10 @@ What fails after the first one says how far it got.
 from collections.abc import Sequence
 
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.targets.blueprint import Blueprint
-from receiver.targets.container import Container
-from receiver.targets.engine import Engine
-from receiver.targets.running import grace, in_part, running
+from receiver.targets.docker.blueprint import Blueprint
+from receiver.targets.docker.container import Container
+from receiver.targets.docker.engine import Engine
+from receiver.targets.docker.running import grace, in_part, running
 
 
 async def grow(engine: Engine, additions: Sequence[Blueprint]) -> list[str]:

@@ -14,11 +14,11 @@ import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.targets import answers
-from receiver.targets.answers import Asked
 from receiver.targets.connection import first_cause, never_sent
-from receiver.targets.kubernetes_client import Call, Connection, Resource, delete_options, eviction, scale
-from receiver.targets.rollout import Object
+from receiver.targets.kubernetes import answers
+from receiver.targets.kubernetes.answers import Asked
+from receiver.targets.kubernetes.client import Call, Connection, Resource, delete_options, eviction, scale
+from receiver.targets.kubernetes.rollout import Object
 from receiver.targets.threads import Threads
 
 ANSWER = 10.0  #: seconds in which an API server answers anything

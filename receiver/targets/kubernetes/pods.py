@@ -6,7 +6,7 @@ It judges an object that was already fetched, by the rules of `kubectl drain` wh
 from collections.abc import Iterator
 from datetime import datetime
 
-from receiver.targets.rollout import Object, Rollout
+from receiver.targets.kubernetes.rollout import Object, Rollout
 
 # A pod that the kubelet runs from a file; what the API server shows is its mirror, and deleting that ends nothing.
 MIRROR = "kubernetes.io/config.mirror"

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.targets.blueprint import Blueprint
-from receiver.targets.container import Container
-from receiver.targets.engine import Engine
-from receiver.targets.image import Image
-from receiver.targets.replacement import replacement
-from receiver.targets.running import grace, in_part, running
+from receiver.targets.docker.blueprint import Blueprint
+from receiver.targets.docker.container import Container
+from receiver.targets.docker.engine import Engine
+from receiver.targets.docker.image import Image
+from receiver.targets.docker.replacement import replacement
+from receiver.targets.docker.running import grace, in_part, running
 
 REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_:@/-]*(\.[a-zA-Z0-9_:@/-]+)*", re.ASCII)
 """What an image can be called, loosely: it becomes part of a path, so that there are no two dots in a row."""

@@ -11,9 +11,9 @@ from typing import Any
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
-from receiver.targets.engine import Engine
-from receiver.targets.running import LOOK_EVERY, SETTLED, SILENT
-from receiver.targets.service import (
+from receiver.targets.docker.engine import Engine
+from receiver.targets.docker.running import LOOK_EVERY, SETTLED, SILENT
+from receiver.targets.docker.service import (
     GIVEN_UP,
     Object,
     Service,

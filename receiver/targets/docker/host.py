@@ -14,13 +14,13 @@ from typing import Any
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
-from receiver.targets.compose import PROJECT, SERVICE, number, service_of, siblings
-from receiver.targets.compose_scaling import grow, shrink
-from receiver.targets.container import Container
-from receiver.targets.engine import Engine
-from receiver.targets.rollback import roll_back
-from receiver.targets.running import grace, in_part, running
-from receiver.targets.swarm import Swarm
+from receiver.targets.docker.compose import PROJECT, SERVICE, number, service_of, siblings
+from receiver.targets.docker.container import Container
+from receiver.targets.docker.engine import Engine
+from receiver.targets.docker.rollback import roll_back
+from receiver.targets.docker.running import grace, in_part, running
+from receiver.targets.docker.scaling import grow, shrink
+from receiver.targets.docker.swarm import Swarm
 from receiver.targets.threads import Threads
 from receiver.workload import Selector, Workload
 

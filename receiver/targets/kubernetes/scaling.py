@@ -6,12 +6,12 @@ By its scale; by its autoscaler's minimum where it has one, which would undo any
 from typing import TYPE_CHECKING
 
 from receiver.errors import Permanent
-from receiver.targets import precondition
-from receiver.targets.rollout import Object, Rollout, judge
+from receiver.targets.kubernetes import precondition
+from receiver.targets.kubernetes.rollout import Object, Rollout, judge
 from receiver.workload import Workload
 
 if TYPE_CHECKING:
-    from receiver.targets.apiserver import ApiServer
+    from receiver.targets.kubernetes.apiserver import ApiServer
 
 
 async def scaler_of(server: "ApiServer", workload: Workload) -> Object | None:

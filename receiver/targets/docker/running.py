@@ -6,8 +6,8 @@ What was sent is done: silence afterwards is Uncertain, and a container that doe
 import asyncio
 
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.targets.container import Container
-from receiver.targets.engine import Engine
+from receiver.targets.docker.container import Container
+from receiver.targets.docker.engine import Engine
 
 LOOK_EVERY = 0.25  #: seconds between two looks at what is starting
 SILENT = 1.0  #: seconds without an answer after which nobody knows how it ended

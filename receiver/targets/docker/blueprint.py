@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from receiver.targets.container import Container
+from receiver.targets.docker.container import Container
 
 Endpoint = Mapping[str, Any]  #: a container's place in a network, as `docker inspect` has it
 

@@ -9,8 +9,8 @@ from itertools import chain
 from typing import Any
 
 from receiver.errors import Permanent
-from receiver.targets.blueprint import Blueprint
-from receiver.targets.container import Container
+from receiver.targets.docker.blueprint import Blueprint
+from receiver.targets.docker.container import Container
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"

@@ -16,9 +16,9 @@ from requests.exceptions import HTTPError, RequestException
 
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.targets.connection import first_cause, never_sent
-from receiver.targets.container import Container
-from receiver.targets.image import Image
-from receiver.targets.service import Service
+from receiver.targets.docker.container import Container
+from receiver.targets.docker.image import Image
+from receiver.targets.docker.service import Service
 from receiver.targets.threads import Threads
 
 Result = TypeVar("Result")

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from receiver.errors import Permanent
-from receiver.targets.rollout import Object
+from receiver.targets.kubernetes.rollout import Object
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"  #: what `kubectl rollout restart` writes: one history for both
 NUMBER = "deployment.kubernetes.io/revision"

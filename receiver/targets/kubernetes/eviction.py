@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.targets import pods
-from receiver.targets.answers import Blocked
-from receiver.targets.rollout import Object
+from receiver.targets.kubernetes import pods
+from receiver.targets.kubernetes.answers import Blocked
+from receiver.targets.kubernetes.rollout import Object
 
 if TYPE_CHECKING:
-    from receiver.targets.apiserver import ApiServer
+    from receiver.targets.kubernetes.apiserver import ApiServer
 
 ASK_AGAIN = 5.0  #: seconds until a PodDisruptionBudget is asked again, as `kubectl drain` does
 FOR_ANSWER = 1.0  #: seconds that must be left to send anything: sent, and too late to be answered, is uncertain

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from receiver.targets import nodes, pods, rollout
-from receiver.targets.kubernetes_names import key
-from receiver.targets.revisions import NUMBER, RESTARTED_AT
-from receiver.targets.rollout import Object, Rollout
+from receiver.targets.kubernetes import nodes, pods, rollout
+from receiver.targets.kubernetes.names import key
+from receiver.targets.kubernetes.revisions import NUMBER, RESTARTED_AT
+from receiver.targets.kubernetes.rollout import Object, Rollout
 from receiver.workload import Selector, Workload
 
 

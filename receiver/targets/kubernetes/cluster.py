@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, Any
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
-from receiver.targets import eviction, kubernetes_scaling, nodes, precondition, revisions
-from receiver.targets import kubernetes_names as names
-from receiver.targets import kubernetes_view as view
-from receiver.targets.answers import Rejected
-from receiver.targets.drain import Drain, losses, to_go
-from receiver.targets.revisions import RESTARTED_AT, Revision
-from receiver.targets.rollout import Object, Rollout, cannot_restart, cannot_roll, judge
+from receiver.targets.kubernetes import eviction, names, nodes, precondition, revisions, scaling, view
+from receiver.targets.kubernetes.answers import Rejected
+from receiver.targets.kubernetes.drain import Drain, losses, to_go
+from receiver.targets.kubernetes.revisions import RESTARTED_AT, Revision
+from receiver.targets.kubernetes.rollout import Object, Rollout, cannot_restart, cannot_roll, judge
 from receiver.targets.threads import Threads
 from receiver.workload import Selector, Workload
 
 if TYPE_CHECKING:
-    from receiver.targets.apiserver import ApiServer
-    from receiver.targets.kubernetes_client import Connection
+    from receiver.targets.kubernetes.apiserver import ApiServer
+    from receiver.targets.kubernetes.client import Connection
 
 LOADING = 60.0  #: seconds for the client to load; it takes three on an idle machine
 PATIENCE = timedelta(seconds=10)  #: for looking something up
@@ -81,14 +79,12 @@ class Cluster:
             raise Permanent(f"{workload} has one pod for each node and cannot be scaled")
         server = await self._server(workload.selector, within=within)
         before = await self._unchanged(server, workload)
-        scaler = await kubernetes_scaling.scaler_of(server, workload)
+        scaler = await scaling.scaler_of(server, workload)
         if scaler:
-            by = await kubernetes_scaling.raise_minimum(server, scaler, before, replicas)
+            by = await scaling.raise_minimum(server, scaler, before, replicas)
         else:
-            by = await kubernetes_scaling.set_replicas(server, workload, replicas)
-        after = await self._until(
-            server, workload, lambda now: kubernetes_scaling.scaled(now, replicas, owned=bool(scaler))
-        )
+            by = await scaling.set_replicas(server, workload, replicas)
+        after = await self._until(server, workload, lambda now: scaling.scaled(now, replicas, owned=bool(scaler)))
         return {"before": view.summary(before), "after": view.summary(after), "by": by}
 
     async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
@@ -181,13 +177,15 @@ class Cluster:
                 self._connection = await self._threads.call(self._connect, within=LOADING)
             except TimeoutError:
                 raise Temporary(f"{self._threads.name}: the client is still loading") from None
-        from receiver.targets.apiserver import ApiServer  # loaded by now, and not before a cluster is connected
+        from receiver.targets.kubernetes.apiserver import (
+            ApiServer,  # loaded by now, and not before a cluster is connected
+        )
 
         return ApiServer(self._connection, self._threads, namespace=selector.scope or "", within=within)
 
     def _connect(self) -> "Connection":
-        from receiver.targets import apiserver  # noqa: F401 - in this thread too, since loading takes seconds
-        from receiver.targets.kubernetes_client import Connection
+        from receiver.targets.kubernetes import apiserver  # noqa: F401 - in this thread too, since loading takes seconds
+        from receiver.targets.kubernetes.client import Connection
 
         return Connection(self._settings)
 

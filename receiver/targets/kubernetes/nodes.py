@@ -3,8 +3,8 @@
 It judges an object that was already fetched. A cordoned node is as well as any other: people do that on purpose.
 """
 
-from receiver.targets import precondition
-from receiver.targets.rollout import Object, Rollout
+from receiver.targets.kubernetes import precondition
+from receiver.targets.kubernetes.rollout import Object, Rollout
 
 
 def judge(node: Object) -> Rollout:

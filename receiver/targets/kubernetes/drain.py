@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.targets import eviction, pods
-from receiver.targets.answers import Gone
-from receiver.targets.rollout import Object
+from receiver.targets.kubernetes import eviction, pods
+from receiver.targets.kubernetes.answers import Gone
+from receiver.targets.kubernetes.rollout import Object
 
 if TYPE_CHECKING:
-    from receiver.targets.apiserver import ApiServer
+    from receiver.targets.kubernetes.apiserver import ApiServer
 
 LOOK_EVERY = 2.0  #: seconds between two lists of all pods on a node
 AT_ONCE = 4  #: evictions; the platform has twice as many threads, and others want to look at it meanwhile
