@@ -25,7 +25,9 @@ PLAYBOOK = """
   cooldown: 0s
   steps:
   - restart: {{}}
-  - http: {{url: "{url}/purge/{{{{ labels.service }}}}/now?by={{{{ labels.team }}}}", body: {{team: "{{{{ labels.team }}}}"}}}}
+  - http:
+      url: "{url}/purge/{{{{ labels.service }}}}/now?by={{{{ labels.team }}}}"
+      body: {{team: "{{{{ labels.team }}}}"}}
   - command: {{name: note, args: ["--team={{{{ labels.team }}}}", "{{{{ labels.service }}}}"]}}
   - notify: {{receiver: chat, message: "{{{{ labels.service }}}} {{{{ labels.team }}}}"}}
 """
@@ -49,7 +51,7 @@ HOSTILE = [
     "%2e%2e%2f",
     "..",
     ".",
-    "‮sredro",
+    "\u202esredro",
 ]
 
 
