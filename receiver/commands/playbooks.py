@@ -1,4 +1,4 @@
-"""`amend playbooks …`: check playbooks by themselves, without settings or rules, and rehearse them.
+"""`amend playbooks …`: write a first one, check them by themselves, without settings or rules, and rehearse them.
 
 cli.py mounts it; `amend check` looks at the same files together with everything around them.
 """
@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from receiver.commands import first_playbook
 from receiver.commands.options import Format, Output, examples, group
 from receiver.commands.terminal import say, say_json
 
-app = group("Playbooks: checked, and rehearsed.")
+app = group("Playbooks: begun, checked, and rehearsed.")
+app.command("init", epilog=first_playbook.EXAMPLES)(first_playbook.init)
 
 DEFAULT = "playbooks/*.yml"
 TESTS = "playbooks/tests/*.yml"
@@ -19,7 +21,7 @@ TESTS = "playbooks/tests/*.yml"
 
 @app.callback()
 def playbooks() -> None:
-    """Playbooks: checked, and rehearsed."""
+    """Playbooks: begun, checked, and rehearsed."""
 
 
 @app.command(epilog=examples("amend playbooks check", "amend playbooks check playbooks/web.yml -o json"))
