@@ -11,11 +11,12 @@ from pathlib import Path
 
 from receiver.first_playbook.aim import choose
 from receiver.first_playbook.cure import prescribe
+from receiver.first_playbook.draft import SOMEBODY, Draft
 from receiver.first_playbook.plan import plan
 from receiver.first_playbook.story import story
 from receiver.first_playbook.subject import NoSuchAlert, Subject, find
 from receiver.first_playbook.surroundings import Surroundings
-from receiver.first_playbook.text import SOMEBODY, Draft, playbook, safe
+from receiver.first_playbook.text import playbook, safe
 
 __all__ = [
     "SOMEBODY",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from receiver.conventions import SERVICE
+from receiver.first_playbook.lines import quoted
 from receiver.first_playbook.subject import Subject
 from receiver.first_playbook.surroundings import Surroundings
 
@@ -51,14 +52,14 @@ class Aim:
     def written(self, instance: str | None) -> str:
         """The value of `target:`, in one line."""
         if self.kind == "container":
-            parts = [f'container: "{self.name}"']
+            parts = [f"container: {quoted(self.name)}"]
         elif self.kind == "compose":
-            parts = [f'compose: {{project: "{self.scope}", service: "{self.name}"}}']
+            parts = [f"compose: {{project: {quoted(self.scope)}, service: {quoted(self.name)}}}"]
         else:
-            scope = [f'namespace: "{self.scope}"'] if self.scope else []
-            parts = [f"kind: {self.kind}", *scope, f'name: "{self.name}"']
+            scope = [f"namespace: {quoted(self.scope)}"] if self.scope else []
+            parts = [f"kind: {self.kind}", *scope, f"name: {quoted(self.name)}"]
         if instance:
-            parts.append(f'{"host" if self.platform == "docker" else "cluster"}: "{instance}"')
+            parts.append(f"{'host' if self.platform == 'docker' else 'cluster'}: {quoted(instance)}")
         return f"{{{self.platform}: {{{', '.join(parts)}}}}}"
 
     def labels(self) -> list[str]:

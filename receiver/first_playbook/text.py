@@ -6,28 +6,18 @@ What a person must look at is marked ←. Whatever the rules are called and hold
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from receiver.conventions import ALERTNAME, RUNBOOK_URL, SEVERITY, SUMMARY
+from receiver.conventions import ALERTNAME, SEVERITY
 from receiver.durations import format_duration
-from receiver.first_playbook.aim import Aim, Choice
+from receiver.first_playbook import messages
+from receiver.first_playbook.aim import Aim
 from receiver.first_playbook.cure import Cure, Remedy
+from receiver.first_playbook.draft import Draft
 from receiver.first_playbook.lines import beside, comment, quoted, spelled
-from receiver.first_playbook.plan import Plan
 from receiver.first_playbook.subject import Subject
-from receiver.first_playbook.surroundings import Surroundings
 from receiver.labels import quoted as in_matcher
 
-SOMEBODY: Final = "team-shop"  #: a receiver's name, where nobody told any
-
-DONE: Final = {
-    Remedy.RESTART: ("Restarted {{ target.name }} for {{ labels.alertname }}", "restarting"),
-    Remedy.DELETE_POD: ("Evicted {{ target.name }} for {{ labels.alertname }}", "evicting"),
-    Remedy.SCALE: ("Gave {{ target.name }} a replica more for {{ labels.alertname }}", "scaling"),
-    Remedy.CORDON: ("Cordoned {{ target.name }} for {{ labels.alertname }}", "cordoning"),
-}
 DESCRIBED: Final = {
     Remedy.RESTART: "Restart what raises",
     Remedy.DELETE_POD: "Evict the pod that raises",
@@ -62,35 +52,6 @@ LIMITS: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """All that a first playbook and its test are written from."""
-
-    name: str  #: the playbook's
-    subject: Subject
-    choice: Choice
-    cure: Cure
-    plan: Plan
-    around: Surroundings
-    check: str  #: how to check it: `amend check --rules …`
-    file: Path
-    test: Path
-
-    @property
-    def aim(self) -> Aim | None:
-        """The target, where something is done to it."""
-        return self.choice.aim if self.plan.acts else None
-
-    @property
-    def receiver(self) -> str:
-        return (*self.around.receivers, SOMEBODY)[0]
-
-    @property
-    def other_receiver(self) -> str:
-        """Another one where there is one, for what goes wrong."""
-        return (*self.around.receivers[1:2], self.receiver)[0]
-
-
 def playbook(draft: Draft) -> str:
     """The whole file."""
     return "\n".join([*_header(draft), "playbooks:", *_playbook(draft), ""])
@@ -108,7 +69,7 @@ def _header(draft: Draft) -> Iterator[str]:
         test: "does it do what its test expects?",
         observed: "what would it have done?",
     }
-    width = min(max(map(len, questions)), 70)
+    width = min(max(map(len, questions)), 64)
     for command, question in questions.items():
         yield f"#   {spelled(command).ljust(width)}  {question}"
     yield "#"
@@ -140,7 +101,7 @@ def _matchers(subject: Subject) -> Iterator[str]:
         matchers.append(f'{SEVERITY}=~"{"|".join(severities)}"')
         yield from comment(
             "Alertmanager's matchers; all must fit. Every severity that the rules have is here: where Alertmanager "
-            "mutes the lower one as the higher one fires, only that one arrives. Leave out those that are not worth it.",
+            "mutes the lower one as the higher one fires, only that one arrives. Leave out what is not worth it.",
             indent=2,
         )
     else:
@@ -228,9 +189,7 @@ def _limits(draft: Draft) -> Iterator[str]:
     plan = draft.plan
     within = f"{{count: {plan.attempts}, within: {format_duration(plan.within)}}}"
     if not plan.acts:
-        yield beside(
-            "  cooldown: 1m", "without a target it is counted for all of these alerts together: others wait so long"
-        )
+        yield beside("  cooldown: 1m", "without a target all of these alerts share it: others wait so long")
         yield beside(f"  max_attempts: {within}", "each alert is told once, and not at every repetition")
         return
     unit = "the node" if draft.aim and draft.aim.kind == "Node" else "it"
@@ -262,14 +221,15 @@ def _steps(draft: Draft) -> Iterator[str]:
         if draft.plan.remedy is Remedy.CORDON:
             yield beside("  # - drain: {}", "← also evicts what runs there; only if it may go")
             yield "  #   timeout: 15m"
-        yield from _notify(_done(draft), receiver=draft.receiver, why=_whose(draft))
+        yield from _notify(messages.done(draft.subject, draft.plan.remedy), receiver=draft.receiver, why=_whose(draft))
         return
-    yield from _notify(_told(draft.subject), receiver=draft.receiver, why=_whose(draft))
+    yield from _notify(messages.told(draft.subject), receiver=draft.receiver, why=_whose(draft))
     yield beside("  - analyze:", "what may be behind it: advice that is told, and never carried out")
     yield f"      receiver: {quoted(draft.receiver)}"
 
 
 def _whose(draft: Draft) -> str:
+    """Where the receiver comes from."""
     others = ", ".join(draft.around.receivers[1:5])
     if not draft.around.receivers:
         return "← a receiver of amend.yml"
@@ -280,27 +240,6 @@ def _notify(message: str, *, receiver: str, why: str) -> Iterator[str]:
     yield "  - notify:"
     yield beside(f"      receiver: {quoted(receiver)}", why)
     yield f"      message: {quoted(message)}"
-
-
-def _done(draft: Draft) -> str:
-    subject = draft.subject
-    message = DONE[draft.plan.remedy][0]
-    if {"value", "mean"} <= {*subject.numbers}:
-        message += ": it was {{ value }}, usually {{ mean }}"
-    elif "value" in subject.numbers:
-        message += ": it was {{ value }}"
-    return message + ("; somebody has to look at it, and uncordon it." if draft.plan.remedy is Remedy.CORDON else ".")
-
-
-def _told(subject: Subject) -> str:
-    """A label that an alert happens to lack must not keep people from being told."""
-    which = ", ".join(f"{label} {{{{ labels.{label} | default('-') }}}}" for label in subject.from_series[:4])
-    message = "{{ labels.alertname }}" + (f" ({which})" if which else "")
-    if subject.annotates(SUMMARY):
-        message += ": {{ annotations.summary }}"
-    if "value" in subject.numbers:
-        message += ". It is {{ value }}" + (", usually {{ mean }}" if "mean" in subject.numbers else "")
-    return message + (". {{ annotations.runbook_url }}" if subject.annotates(RUNBOOK_URL) else ".")
 
 
 def _verify(draft: Draft) -> Iterator[str]:
@@ -352,18 +291,13 @@ def _patience(draft: Draft) -> str:
 
 
 def _on_failure(draft: Draft) -> Iterator[str]:
-    another = (
-        "" if draft.other_receiver != draft.receiver else "← better another one: who is called when this is not enough?"
+    another = draft.other_receiver != draft.receiver
+    why = _whose(draft) if another else "← better another one: who is called when this is not enough?"
+    when = (
+        "the last attempt failed, did not help, or nobody knows" if draft.plan.acts else "telling or analyzing failed"
     )
-    if draft.plan.acts:
-        yield beside("  on_failure:", "when the last attempt failed, did not help, or nobody knows")
-        done = DONE[draft.plan.remedy][1]
-        message = f"{{{{ labels.alertname }}}}: {done} {{{{ target.name }}}} did not help ({{{{ run.outcome }}}}). "
-    else:
-        yield beside("  on_failure:", "when telling or analyzing failed")
-        message = "{{ labels.alertname }}: {{ playbook.name }} ended as {{ run.outcome }}. "
-    message += "Somebody has to look. {{ run.link }}"
-    yield from _notify(message, receiver=draft.other_receiver, why=another or _whose(draft))
+    yield beside("  on_failure:", f"when {when}")
+    yield from _notify(messages.failed(draft.plan.remedy), receiver=draft.other_receiver, why=why)
 
 
 def safe(place: str) -> str:
