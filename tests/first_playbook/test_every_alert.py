@@ -139,6 +139,23 @@ def test_what_it_does_is_what_somebody_who_knows_the_alert_would_try_first(
     assert (None if playbook.target == "none" else playbook.target.kind) == kind
 
 
+def test_the_other_target_that_a_comment_offers_fits_as_well(
+    all_of_them: dict[str, tuple[Playbook, str]], tmp_path: Path
+) -> None:
+    config = settings(tmp_path)
+    (tmp_path / "playbooks").mkdir()
+    offered = 0
+    for alert, (_, text) in all_of_them.items():
+        other = re.search(r"^  # (target: .*)$", text, re.MULTILINE)
+        if other:
+            offered += 1
+            taken = re.sub(r"^  target: .*$", "", text, flags=re.MULTILINE).replace(other[0], f"  {other[1]}")
+            (tmp_path / "playbooks" / f"{alert}.yml").write_text(taken)
+    assert offered > 10
+    found = lint(setup.read(config, known()))
+    assert [str(each) for each in found if each.check != "playbooks/overlap"] == []
+
+
 def test_what_must_be_looked_at_is_marked_and_every_line_fits_on_a_screen_but_for_texts(
     all_of_them: dict[str, tuple[Playbook, str]],
 ) -> None:

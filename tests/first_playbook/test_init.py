@@ -17,6 +17,7 @@ from receiver.lint import setup
 from receiver.lint.against_rules import lost_target_label, missing_number, never_match, too_short_verify, unknown_alert
 from receiver.lint.against_settings import missing_target, unknown_root, wrong_kind
 from receiver.playbook import Playbook, read
+from tests.bed.prometheus import Prometheus
 from tests.bed.secrets import write_secrets
 
 SETTINGS = """\
@@ -386,3 +387,20 @@ def test_it_tells_people_what_it_chose_and_why() -> None:
     assert "target     Deployment $namespace/$deployment  the alert carries namespace and deployment" in done.stdout
     assert 'its name says "slow": a slow workload is often quick again after a restart' in done.stdout
     assert "playbooks/Slow.yml: written: playbook slow, which observes" in done.stdout
+
+
+# ── a running Prometheus ──
+
+
+def test_the_rules_of_a_running_prometheus_say_the_same_as_their_files(folder: Path) -> None:
+    file = rules(rule(annotations={"value": "{{ $value }}"}, labels={"severity": "high"}, **{"for": "10m"}))
+    filed = json.loads(init("Slow", "-o", "json", "--out", "filed/slow.yml").stdout)
+    with Prometheus(folder, rules=[file.absolute()]) as prometheus:
+        url = prometheus.url.replace("//", "//anna:hunter2@")
+        asked = ["playbooks", "init", "Slow", "--prometheus", url, "-o", "json", "--out", "live/slow.yml"]
+        done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert json.loads(done.stdout)["choices"] == filed["choices"]
+    assert "hunter2" not in Path("live/slow.yml").read_text() + done.output, "no password is written down"
+    live, from_file = (Path(each, "slow.yml").read_text().partition("playbooks:\n")[2] for each in ("live", "filed"))
+    assert live == from_file
