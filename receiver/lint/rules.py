@@ -92,7 +92,7 @@ class Rules:
 
     def _labels(self, rule: Rule, within: frozenset[Rule]) -> Carried:
         def recorded(selector: promql.VectorSelector) -> Carried | None:
-            sources = [each for each in self._recorded.get(selector.name or "", []) if _may_select(selector, each)]
+            sources = [each for each in self._recorded.get(selector.name or "", []) if may_select(selector, each)]
             if not sources:
                 return None
             result = NOTHING
@@ -104,7 +104,7 @@ class Rules:
         return carried(rule.expr, recorded).plus(rule.labels)
 
 
-def _may_select(selector: promql.VectorSelector, rule: Rule) -> bool:
+def may_select(selector: promql.VectorSelector, rule: Rule) -> bool:
     """Whether a selector can take series that the rule records, by the labels that the rule sets."""
     for matcher in selector.matchers.matchers:
         text = rule.sets(matcher.name)

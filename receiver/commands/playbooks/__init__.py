@@ -4,9 +4,10 @@ cli.py mounts it; `amend check` looks at the same files together with everything
 """
 
 from receiver.commands.options import group
-from receiver.commands.playbooks import backtest, check, policies, rehearse, schema, trigger
+from receiver.commands.playbooks import backtest, check, init, policies, rehearse, schema, trigger
 
 app = group("Playbooks: checked, rehearsed, and tried.")
+app.command(epilog=init.EXAMPLES)(init.init)
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command("test", epilog=rehearse.EXAMPLES)(rehearse.rehearse)
 app.command(epilog=trigger.EXAMPLES)(trigger.trigger)
