@@ -1,10 +1,11 @@
-"""The tutorial's second part, played as it is written: its files, its commands, and what it says they print.
+"""The tutorials, played as they are written: their files, their commands, and what they say these print.
 
 Only the ports are others, and servers run beside the test instead of in a terminal of their own.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from tests.bed.processes import Process, answers, free_port, until
 from tests.docs.page import Block, Page
 
 TUTORIAL = Page(ROOT / "docs" / "tutorial.md")
+PLAYBOOKS = Page(ROOT / "docs" / "playbooks.md")
 FILES = {"amend.yml": "amend.yml", "playbook": "playbooks/disk.yml", "alertmanager": "alertmanager.yml"}
 SERVERS = ("amend serve", "prometheus-alertmanager", "python3 -m http.server")
 PORTS = ("9095", "9093", "8000")
@@ -65,8 +67,8 @@ class Reader:
             # "AMEND_KEY_FILE=me.key" stays for what is typed later
             words = command.removeprefix("export ").split()
             self.environment |= dict(word.split("=", 1) for word in words if not word.startswith("PATH="))
-        elif command.endswith("cd first"):
-            self.folder = self.folder / "first"
+        elif entered := re.search(r"&& cd (\w+)$", command):
+            self.folder = self.folder / entered[1]
         else:
             until(
                 lambda: (done if done.returncode == 0 else self._run(command)).returncode == 0,
@@ -113,3 +115,11 @@ def test_the_tutorial_works_as_it_is_written(tmp_path: Path, running: ExitStack)
                 playbook = reader.folder / FILES["playbook"]
                 playbook.write_text(re.sub(r"(  description: .*\n)", r"\1  mode: enforce\n", playbook.read_text()))
             reader.follow(block)
+
+
+def test_the_tutorial_of_playbooks_works_as_it_is_written(tmp_path: Path, running: ExitStack) -> None:
+    (tmp_path / "rules" / "generated").mkdir(parents=True)
+    shutil.copy(ROOT / "rules" / "generated" / "http.rules.yml", tmp_path / "rules" / "generated")
+    reader = Reader(tmp_path, running)
+    for block in PLAYBOOKS.blocks:
+        reader.follow(block)
