@@ -75,6 +75,8 @@ class Pipeline:
         if decision.acting:
             await self._act(decision.acting, decision)
         elif decision.refusal and gives_up(case, decision.refusal):
+            if case.workload is None:  # people's no was heard before anybody looked for it; what is told names it
+                await self._look_up(case)
             await self.conclusion.on_failure(case.run, case)
 
     async def _act(self, run: Run, decision: Decision) -> None:

@@ -7,9 +7,12 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import sqlalchemy as sa
 
 from receiver.actions import VERBS
 from receiver.alerts import Alert, Message
@@ -68,8 +71,12 @@ class _Play:
         self._outside.set_values(self._test.prometheus)
         self._outside.answers.update(self._test.http)
         self._place(self._test.platform)
-        self._playbooks = {each.name: self._as_rehearsed(each) for each in read_all(script.playbook_files, VERBS)}
-        self._ledger = Ledger(f"sqlite:///{directory / 'rehearsal.db'}")
+        self._playbooks = {each.name: self._as_rehearsed(each) for each in _written(tuple(script.playbook_files))}
+        file = directory / "rehearsal.db"
+        file.write_bytes(_empty_ledger())
+        self._ledger = Ledger(f"sqlite:///{file}")
+        sa.event.listen(self._ledger.engine, "connect", _leave_to_the_disk)
+        self._ledger.engine.dispose()  # the connection that has been opened waits for the disk
         self._previous: Mapping[str, Any] = {}
 
     async def play(self) -> list[Difference]:
@@ -239,6 +246,30 @@ class _Play:
         if self._test.mode == "as_written" or playbook.enforced:
             return playbook
         return playbook.model_copy(update={"mode": "enforce"})
+
+
+def _written(files: tuple[Path, ...]) -> list[Playbook]:
+    return _read(files, tuple(file.read_bytes() if file.exists() else b"" for file in files))
+
+
+@lru_cache(maxsize=16)
+def _read(files: tuple[Path, ...], _: tuple[bytes, ...]) -> list[Playbook]:
+    """The playbooks of files that hold these bytes: most tests of a file are about the same ones."""
+    return read_all(files, VERBS)
+
+
+@cache
+def _empty_ledger() -> bytes:
+    """A new ledger's file: to make one takes longer than most tests."""
+    with TemporaryDirectory(prefix="amend-rehearsal-") as directory:
+        file = Path(directory) / "empty.db"
+        asyncio.run(Ledger(f"sqlite:///{file}").close())
+        return file.read_bytes()
+
+
+def _leave_to_the_disk(connection: Any, _: object) -> None:
+    """A ledger that is thrown away need not outlive a power cut."""
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 def _receivers(playbooks: Mapping[str, Playbook]) -> dict[str, Receiver]:
