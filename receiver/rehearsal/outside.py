@@ -170,7 +170,7 @@ class Addressees(Outbound):
 
 
 NOWHERE = httpx.MockTransport(lambda _: httpx.Response(501))
-"""What clients have that are never asked: one that could reach something reads all certificates of the machine first."""
+"""For clients that are never asked: one that could reach something would first read all certificates of the machine."""
 
 RECEIVERS = ".receiver.invalid"
 """The end of the addresses that receivers have in a rehearsal (RFC 2606: such a host never exists)."""
@@ -220,7 +220,7 @@ class Pretended(Programs):
 
 
 class Oracle(Prometheus):
-    """Answers as the real one does, in JSON: with the values that the test gives, and a rule for each alert that ever fired."""
+    """Answers in JSON, with the values that the test gives, and has a rule for each alert that ever fired."""
 
     def __init__(self, outside: Outside) -> None:
         super().__init__("http://prometheus.invalid", transport=NOWHERE)
