@@ -25,7 +25,7 @@ from receiver.durations import format_duration
 from receiver.identity import Windows
 from receiver.matching import Matching
 from receiver.pipeline import Pipeline
-from receiver.playbook import Playbook, read_all
+from receiver.playbook import Playbook, Verify, read_all
 from receiver.rehearsal.expectations import Seen, differences
 from receiver.rehearsal.outside import RECEIVERS, Addressees, Oracle, Outside, Pretended, Quiet, Stage
 from receiver.rehearsal.script import Input, Platforms, Script
@@ -125,7 +125,7 @@ class _Play:
         in_force = list(self._playbooks.values())
         self._worker = Worker(
             ledger=self._ledger,
-            pipeline=Pipeline(world, lambda: self._playbooks),
+            pipeline=Pipeline(world, lambda: self._playbooks, pace=_pace),
             matching=Matching(windows=Windows(reopen=timedelta(minutes=10)), log=log, playbooks=lambda: in_force),
             prometheus=world.prometheus,
             alertmanager=None,
@@ -265,6 +265,11 @@ def _empty_ledger() -> bytes:
         file = Path(directory) / "empty.db"
         asyncio.run(Ledger(f"sqlite:///{file}").close())
         return file.read_bytes()
+
+
+def _pace(verify: Verify) -> timedelta:
+    """Fewer looks than in production, as nothing changes but at the moments of the test; none are a minute apart."""
+    return min(timedelta(seconds=40), max(timedelta(milliseconds=500), verify.absent_for / 4))
 
 
 def _leave_to_the_disk(connection: Any, _: object) -> None:
