@@ -36,9 +36,11 @@ class Silence:
 class Alertmanager:
     """One Alertmanager."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
-        self._client = httpx.AsyncClient(timeout=ANSWER_WITHIN, follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(
+            timeout=ANSWER_WITHIN, follow_redirects=False, trust_env=False, transport=transport
+        )
         self._asking = asyncio.Lock()
         self._begun = 0  #: how often we asked for silences
         self._silences: list[Silence] | Temporary = []

@@ -22,11 +22,11 @@ LONGEST_QUOTE = 120  #: characters of an answer that stand in an error
 class Outbound:
     """An HTTP client that goes where it may."""
 
-    def __init__(self, allow_hosts: Collection[str]) -> None:
+    def __init__(self, allow_hosts: Collection[str], *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._allowed = frozenset(host.lower() for host in allow_hosts)
         # as many connections as there are runs: those to a host that hangs must leave some to the others
         limits = httpx.Limits(max_connections=None)
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=limits)
+        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=limits, transport=transport)
 
     async def send_allowed(self, method: str, url: str, *, within: float, **kwargs: Any) -> tuple[int, str]:
         """As `send`, to a host on the allow-list only: for URLs that a playbook holds."""

@@ -43,9 +43,16 @@ ALL_DONE = Verdict(Outcome.NONE, "the steps are done; the playbook has nothing t
 class Pipeline:
     """The stages, and the way between them."""
 
-    def __init__(self, world: World, playbooks: Callable[[], Mapping[str, Playbook]]) -> None:
+    def __init__(
+        self,
+        world: World,
+        playbooks: Callable[[], Mapping[str, Playbook]],
+        *,
+        pace: Callable[[Verify], timedelta] | None = None,
+    ) -> None:
         self.world = world
         self.playbooks = playbooks
+        self.pace = pace or _pace  #: how long a verification waits until it looks again
         self.execution = Execution(world)
         self.judgement = Judgement(world, self.execution, Asking(world))
         self.verifier = Verifier(world.prometheus)
@@ -75,6 +82,8 @@ class Pipeline:
         if decision.acting:
             await self._act(decision.acting, decision)
         elif decision.refusal and gives_up(case, decision.refusal):
+            if case.workload is None:  # people's no was heard before anybody looked for it; what is told names it
+                await self._look_up(case)
             await self.conclusion.on_failure(case.run, case)
 
     async def _act(self, run: Run, decision: Decision) -> None:
@@ -169,7 +178,7 @@ class Pipeline:
         watch, verdict = judge(before, look, verify, now=now)
         state = {**run.state, "watch": watch.as_state()}
         if verdict is None:
-            wake_at = min(now + _pace(verify), watch.since + verify.deadline)
+            wake_at = min(now + self.pace(verify), watch.since + verify.deadline)
             await self.world.ledger.write(lambda c: runs.change(c, run, at=now, wake_at=wake_at, state=state))
             return
         seen = verdict.outcome

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import promql_parser as promql
@@ -146,7 +146,7 @@ class Addressees(Outbound):
     """Takes requests and messages, and sends nothing anywhere."""
 
     def __init__(self, outside: Outside) -> None:
-        super().__init__(())
+        super().__init__((), transport=NOWHERE)
         self._outside = outside
 
     async def send_allowed(self, method: str, url: str, *, within: float, **kwargs: Any) -> tuple[int, str]:
@@ -169,6 +169,9 @@ class Addressees(Outbound):
         return status, ""
 
 
+NOWHERE = httpx.MockTransport(lambda _: httpx.Response(501))
+"""For clients that are never asked: one that could reach something would first read all certificates of the machine."""
+
 RECEIVERS = ".receiver.invalid"
 """The end of the addresses that receivers have in a rehearsal (RFC 2606: such a host never exists)."""
 
@@ -177,7 +180,7 @@ class Quiet(Alertmanager):
     """Knows the alerts and the silence of the test."""
 
     def __init__(self, outside: Outside) -> None:
-        super().__init__("http://alertmanager.invalid")
+        super().__init__("http://alertmanager.invalid", transport=NOWHERE)
         self._outside = outside
 
     async def lists(self, labels: Mapping[str, str]) -> bool:
@@ -217,20 +220,23 @@ class Pretended(Programs):
 
 
 class Oracle(Prometheus):
-    """Answers over the real client: with the values that the test gives, and a rule for each alert that ever fired."""
+    """Answers in JSON, with the values that the test gives, and has a rule for each alert that ever fired."""
 
     def __init__(self, outside: Outside) -> None:
-        super().__init__("http://prometheus.invalid", transport=httpx.MockTransport(self._answer))
+        super().__init__("http://prometheus.invalid", transport=NOWHERE)
         self._outside = outside
+        self._known = 0  #: alerts that there were when the rules were asked for last
 
     async def rules(self) -> list[Rule]:
-        self._rules = (-math.inf, [])  # minutes of a rehearsal are shorter than what is kept
+        if len(self._outside.alerts) != self._known:  # minutes of a rehearsal are shorter than what is kept
+            self._known = len(self._outside.alerts)
+            self._rules = (-math.inf, [])
         return await super().rules()
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("/rules"):
+    async def _fetch(self, method: str, path: str, **kwargs: Any) -> tuple[int, bytes]:  # noqa: ARG002
+        if path.endswith("/rules"):
             return _success({"groups": [{"name": "rehearsed", "interval": 15, "rules": self._alerting()}]})
-        expr = promql.parse(parse_qs(request.content.decode())["query"][0])
+        expr = promql.parse(kwargs["data"]["query"])
         result = [
             {"metric": dict(labels), "value": [self._outside.clock().timestamp(), str(value)]}
             for labels, value in self._evaluate(expr)
@@ -257,7 +263,8 @@ class Oracle(Prometheus):
             if holds:
                 return [each for each in self._evaluate(expr.lhs) if holds(each[1], expr.rhs.val)]
         if isinstance(expr, promql.AggregateExpr):
-            return [(labels, 1.0) for labels, _ in self._evaluate(expr.expr)][:1]
+            each = [(labels, 1.0) for labels, _ in self._evaluate(expr.expr)]
+            return each if expr.modifier else each[:1]  # `by` keeps alerts of one name apart
         if isinstance(expr, promql.VectorSelector):
             return self._rehearsed(expr.name or "") or self._behind(text)
         return []
@@ -290,5 +297,5 @@ def _series(alertname: str) -> str:
     return f"{ALERT}_{hashlib.sha256(alertname.encode()).hexdigest()[:12]}"
 
 
-def _success(data: Mapping[str, Any]) -> httpx.Response:
-    return httpx.Response(200, content=json.dumps({"status": "success", "data": data}))
+def _success(data: Mapping[str, Any]) -> tuple[int, bytes]:
+    return 200, json.dumps({"status": "success", "data": data}).encode()

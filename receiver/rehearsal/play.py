@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class _Player:
         self._script = script
         self._test = script.test
         self.rehearsal = Rehearsal(
-            {each.name: self._as_rehearsed(each) for each in read_all(script.playbook_files, VERBS)},
+            {each.name: self._as_rehearsed(each) for each in written(script)},
             directory,
             start=self._test.start,
             limits=self._test.limits,
@@ -147,3 +148,15 @@ class _Player:
         if self._test.mode == "as_written" or playbook.enforced:
             return playbook
         return playbook.model_copy(update={"mode": "enforce"})
+
+
+def written(script: Script) -> list[Playbook]:
+    """The playbooks that a test is about, as they are written; ConfigErrors when they cannot be read."""
+    files = tuple(script.playbook_files)
+    return _read(files, tuple(file.read_bytes() if file.exists() else b"" for file in files))
+
+
+@lru_cache(maxsize=16)
+def _read(files: tuple[Path, ...], _: tuple[bytes, ...]) -> list[Playbook]:
+    """The playbooks of files that hold these bytes: most tests of a file are about the same ones."""
+    return read_all(files, VERBS)

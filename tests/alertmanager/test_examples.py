@@ -122,7 +122,7 @@ def test_the_example_is_read_as_it_stands(tmp_path: Path, monkeypatch: pytest.Mo
     write_secrets(EXAMPLE.read_text(), tmp_path)
     settings = read(tmp_path / "amend.yml")
     assert settings.server.listen == "127.0.0.1:9095"
-    assert [receiver.name for receiver in settings.receivers] == ["team-shop", "chat"]
+    assert [receiver.name for receiver in settings.receivers] == ["team-shop", "team-platform", "chat"]
 
 
 def test_the_example_documents_every_setting() -> None:
@@ -152,11 +152,10 @@ def _without_choices(text: str) -> str:
 
 def _keys(text: str) -> Iterator[tuple[str, ...]]:
     for place in loads(text, EXAMPLE).lines:
-        named = place[:2] == ("auth", "teams")  # below it, names of the user's own
+        # below these, names of the user's own
+        named = next((len(above) for above in (("auth", "teams"), ("commands",)) if place[: len(above)] == above), None)
         yield tuple(
-            step.partition("__")[0]
-            for depth, step in enumerate(place)
-            if isinstance(step, str) and not (named and depth == 2)
+            step.partition("__")[0] for depth, step in enumerate(place) if isinstance(step, str) and depth != named
         )
 
 

@@ -41,9 +41,9 @@ UP = """prometheus: {'sum(up{job="shop"}) > 2': 3}"""
 CART = "platform: {kubernetes: {Deployment/shop/cart: {replicas: 3}}}"
 
 
-def played(directory: Path, test: str) -> list[str]:
+def played(directory: Path, test: str, *, playbooks: str = PLAYBOOKS) -> list[str]:
     """The differences of one test, each without the folder before its place."""
-    (directory / "playbooks.yml").write_text(PLAYBOOKS)
+    (directory / "playbooks.yml").write_text(playbooks)
     file = directory / "tests.yml"
     file.write_text(f"playbook_files: [playbooks.yml]\ntests:\n- name: the test\n{_indented(test)}")
     (script,) = read(file)
@@ -194,6 +194,43 @@ expect:
 """,
         )
         (tmp_path / "rehearsal.db").unlink()
+
+
+def test_alerts_of_one_name_are_seen_to_end_each_for_itself(tmp_path: Path) -> None:
+    other = "{alertname: Slow, deployment: orders}"
+    assert not played(
+        tmp_path,
+        f"""
+start: {NIGHT}
+platform: {{kubernetes: {{Deployment/shop/cart: {{}}, Deployment/shop/orders: {{}}}}}}
+{UP}
+input:
+- {{at: 0m, firing: {SLOW}, annotations: {{z_score: 4}}}}
+- {{at: 0m, firing: {other}, annotations: {{z_score: 4}}}}
+- {{at: 2m, resolved: {other}}}
+expect:
+- {{at: 5m, outcome: fixed, target: Deployment/shop/orders}}
+- {{at: 13m, actions: [restart, notify, restart, notify, scale, notify]}}
+""",
+    )
+
+
+def test_who_hears_that_nobody_answered_is_told_about_which_workload(tmp_path: Path) -> None:
+    told = PLAYBOOKS.replace('message: "{{ run.outcome }}"', 'message: "{{ target.name }}: {{ run.reason }}"')
+    assert told != PLAYBOOKS
+    assert not played(
+        tmp_path,
+        f"""
+start: {DAY}
+{CART}
+{UP}
+input:
+- {{at: 0m, firing: {SLOW}, annotations: {{z_score: 4}}}}
+expect:
+- {{at: 11m, told: "cart: approval_timeout", actions: [notify]}}
+""",
+        playbooks=told,
+    )
 
 
 def test_an_address_can_answer_otherwise(tmp_path: Path) -> None:
