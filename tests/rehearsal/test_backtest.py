@@ -121,6 +121,36 @@ def test_markers_that_the_store_keeps_count_from_their_time_on(tmp_path: Path, b
     assert [act["at"] for act in only(backtest())["acts"]] == ["2026-03-02T12:07:00+00:00"]
 
 
+def test_what_was_done_before_leaves_nothing_behind(tmp_path: Path, backtest: Backtest) -> None:
+    def month(bench: Bench) -> None:
+        for _ in range(4):
+            slow(bench, "orders", minutes=2)
+            bench.wait(hours=2)
+
+    scaling = PLAYBOOK.replace("container: ", "compose: {project: shop, service: ").replace('}}"}', '}}"}}')
+    recorded(tmp_path, month, playbook=scaling.replace("restart: {}", "scale: {by: 1, max: 5}"))
+    assert [act["outcome"] for act in only(backtest())["acts"]] == ["fixed"] * 4
+
+
+def test_a_silence_of_our_own_ends_and_is_about_one_alert(tmp_path: Path, backtest: Backtest) -> None:
+    def month(bench: Bench) -> None:
+        for service in ("orders", "users", "orders"):
+            slow(bench, service, minutes=2)
+            bench.wait(minutes=20)
+        bench.wait(hours=2)
+        slow(bench, "orders", minutes=2)
+
+    hushing = PLAYBOOK.replace("- restart: {}", "- restart: {}\n  - silence: {for: 1h}")
+    recorded(tmp_path, month, playbook=hushing)
+    tally = only(backtest())
+    assert [(act["at"][11:16], act["target"].rpartition("/")[2]) for act in tally["acts"]] == [
+        ("10:00", "orders"),
+        ("10:22", "users"),
+        ("13:06", "orders"),
+    ]
+    assert tally["skips"] == {"silenced": 1}
+
+
 def test_what_people_would_be_asked_is_counted_and_acts_when_they_agree(tmp_path: Path, backtest: Backtest) -> None:
     recorded(tmp_path, lambda bench: slow(bench, "orders", minutes=20), playbook=PLAYBOOK + "  approval: {}\n")
     asked = only(backtest())
