@@ -3,6 +3,7 @@
 play.py has it play a test, backtest.py what really happened; both bring alerts, let time pass, and look at the ledger.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -52,6 +53,7 @@ class Rehearsal:
         oracle: Callable[[Outside], Prometheus] = Oracle,
     ) -> None:
         self.now = start
+        self._asleep: list[tuple[datetime, asyncio.Future[None]]] = []  #: runs that wait, and until when
         self.outside = Outside(clock=self.clock)
         self.ledger = Ledger(f"sqlite:///{directory / 'rehearsal.db'}")
         self._playbooks = playbooks
@@ -99,14 +101,18 @@ class Rehearsal:
         return self.now
 
     async def settle(self) -> None:
-        """Do all that is to be done at this moment."""
-        await self.worker.settle()
+        """Do all that is to be done at this moment; a run that waits goes on waiting."""
+        await self.worker.settle(lambda: len(self._asleep))
 
     async def go_on(self, until: datetime) -> None:
         """Let time pass, and do what falls due."""
         while self.now < until:
-            due = await self.ledger.read(runs.next_wake)
-            self.now = min(until, max(due or until, self.now + STEP))
+            if self._asleep:
+                await self.worker.renew()
+            moments = [await self.ledger.read(runs.next_wake), *(at for at, _ in self._asleep)]
+            due = min(filter(None, moments), default=until)
+            self.now = min(until, max(due, self.now + STEP))
+            self._rouse()
             await self.settle()
 
     async def deliver(self, alert: Mapping[str, Any], *, firing: bool) -> None:
@@ -122,11 +128,22 @@ class Rehearsal:
         await self.settle()
 
     async def close(self) -> None:
+        await self.worker.drain(0)
         for part in (self.prometheus, self._alertmanager, self._outbound, self.ledger):
             await part.close()
 
     async def _sleep(self, span: timedelta) -> None:
-        self.now += span
+        """Until the clock was moved that far: what comes in between comes in between, as in production."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asleep.append((self.now + span, over))
+        self.worker.wake()
+        await over
+
+    def _rouse(self) -> None:
+        roused = [each for each in self._asleep if each[0] <= self.now]
+        self._asleep = [each for each in self._asleep if each not in roused]
+        for _, over in roused:
+            over.set_result(None)
 
 
 def _platforms(
