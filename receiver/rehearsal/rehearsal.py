@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from receiver.alerts import Alert, Message
 from receiver.analysis.analyst import Analyst
 from receiver.approvals import Approvals
@@ -55,7 +57,7 @@ class Rehearsal:
         self.now = start
         self._asleep: list[tuple[datetime, asyncio.Future[None]]] = []  #: runs that wait, and until when
         self.outside = Outside(clock=self.clock)
-        self.ledger = Ledger(f"sqlite:///{directory / 'rehearsal.db'}")
+        self.ledger = _ledger(directory / "rehearsal.db")
         self._playbooks = playbooks
         log = Log(actor="rehearsal", key=None)
         signer = Signer(b"a rehearsal")
@@ -144,6 +146,14 @@ class Rehearsal:
         self._asleep = [each for each in self._asleep if each not in roused]
         for _, over in roused:
             over.set_result(None)
+
+
+def _ledger(file: Path) -> Ledger:
+    """A file that is thrown away: nobody waits for the disk to have it."""
+    ledger = Ledger(f"sqlite:///{file}")
+    sa.event.listen(ledger.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    ledger.engine.dispose()  # what was connected before that
+    return ledger
 
 
 def _platforms(
