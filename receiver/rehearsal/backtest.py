@@ -20,6 +20,7 @@ from receiver.rehearsal.outside import Oracle, Outside, Pretended, Stage
 from receiver.rehearsal.rehearsal import Rehearsal
 from receiver.rehearsal.script import State
 from receiver.run import Outcome, Reason, Run, Status
+from receiver.settings import Identity
 from receiver.settings.limits import Limits
 from receiver.store import runs
 from receiver.workload import Selector, Workload
@@ -70,6 +71,7 @@ async def backtest(
     directory: Path,
     *,
     limits: Limits,
+    identity: Identity | None = None,
     markers: Sequence[Marker] = (),
     prometheus: Prometheus | None = None,
     agreed: bool = False,
@@ -87,6 +89,7 @@ async def backtest(
         directory,
         start=events[0].at,
         limits=limits,
+        identity=identity,
         programs=Pretended({}),
         stage=Everywhere,
         oracle=lambda outside: Past(outside, prometheus, questions(playbooks)),
@@ -97,7 +100,7 @@ async def backtest(
             while deployed and deployed[0].at <= event.at:
                 await _deploy(rehearsal, deployed.popleft())
             await rehearsal.go_on(event.at)
-            await rehearsal.deliver(event.as_alert(), firing=event.firing)
+            await rehearsal.deliver(event.as_alert(), firing=event.firing, source=event.source)
             if agreed:
                 await _agree(rehearsal)
             progress(number + 1)

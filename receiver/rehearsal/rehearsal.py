@@ -25,6 +25,7 @@ from receiver.playbook import Playbook
 from receiver.programs import Programs
 from receiver.prometheus import Prometheus
 from receiver.rehearsal.outside import RECEIVERS, Addressees, Oracle, Outside, Quiet, Stage
+from receiver.settings import Identity
 from receiver.settings.auth import Team
 from receiver.settings.limits import Limits
 from receiver.settings.receivers import Receiver
@@ -49,6 +50,7 @@ class Rehearsal:
         *,
         start: datetime,
         limits: Limits,
+        identity: Identity | None = None,
         people: Collection[str] = ("somebody",),
         programs: Programs | None = None,
         stage: type[Stage] = Stage,
@@ -58,7 +60,7 @@ class Rehearsal:
         self._asleep: list[tuple[datetime, asyncio.Future[None]]] = []  #: runs that wait, and until when
         self.outside = Outside(clock=self.clock)
         self.ledger = _ledger(directory / "rehearsal.db")
-        self._playbooks = playbooks
+        self._identity = identity or Identity()
         log = Log(actor="rehearsal", key=None)
         signer = Signer(b"a rehearsal")
         self.deployments = Deployments(self.ledger, log, self.clock)
@@ -87,12 +89,14 @@ class Rehearsal:
         self.worker = Worker(
             ledger=self.ledger,
             pipeline=Pipeline(self.world, lambda: playbooks),
-            matching=Matching(windows=Windows(reopen=timedelta(minutes=10)), log=log, playbooks=lambda: in_force),
+            matching=Matching(
+                windows=Windows(reopen=self._identity.reopen_window), log=log, playbooks=lambda: in_force
+            ),
             prometheus=self.prometheus,
             alertmanager=None,
             clock=self.clock,
             owner="rehearsal",
-            orphan_after=timedelta(hours=12),
+            orphan_after=self._identity.orphan_after,
         )
         self.standstill = Standstill(self.ledger, log, limits.breaker, clock=self.clock)
         everybody = Team(api_keys=tuple(people))
@@ -117,7 +121,7 @@ class Rehearsal:
             self._rouse()
             await self.settle()
 
-    async def deliver(self, alert: Mapping[str, Any], *, firing: bool) -> None:
+    async def deliver(self, alert: Mapping[str, Any], *, firing: bool, source: str = "default") -> None:
         """A webhook with this alert: labels, annotations, and when it began."""
         self.outside.alerts[frozenset(alert["labels"].items())] = firing
         ended = {} if firing else {"endsAt": self.now.isoformat()}
@@ -125,7 +129,9 @@ class Rehearsal:
         message = Message(
             receiver="rehearsal", group_key="", external_url="", truncated=0, alerts=(Alert.model_validate(whole),)
         )
-        store = partial(deliveries.store, source="default", received_at=self.now, replica_labels=())
+        store = partial(
+            deliveries.store, source=source, received_at=self.now, replica_labels=self._identity.replica_labels
+        )
         await self.ledger.write(lambda connection: store(connection, message))
         await self.settle()
 

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.alerts import Alert
 from receiver.deployments import Deployments
 from receiver.marker import MarkerStatus
 from receiver.rehearsal.history import GAP, STEP, _stretches
+from receiver.trigger import Trigger
 from tests.bed.prometheus import Prometheus
 from tests.workbench import Bench
 
@@ -119,6 +121,26 @@ def test_markers_that_the_store_keeps_count_from_their_time_on(tmp_path: Path, b
 
     recorded(tmp_path, month, playbook=PLAYBOOK.replace("  steps:", "  deployed_within: 30m\n  steps:"))
     assert [act["at"] for act in only(backtest())["acts"]] == ["2026-03-02T12:07:00+00:00"]
+
+
+def test_the_same_alert_of_two_replicas_is_one(tmp_path: Path, backtest: Backtest) -> None:
+    def twice(bench: Bench) -> None:
+        for replica in ("a", "b"):
+            bench.fire(service="orders", replica=replica, annotations={"z_score": "5"})
+
+    recorded(tmp_path, twice, playbook=PLAYBOOK.replace("count: 9", "count: 1"))
+    assert only(backtest())["runs"] == 1
+
+
+def test_an_alert_that_a_person_made_up_did_not_come(tmp_path: Path, backtest: Backtest) -> None:
+    def tries(bench: Bench) -> None:
+        about = {"labels": {"alertname": "Slow", "service": "orders"}, "annotations": {"z_score": "5"}}
+        alert = Alert.model_validate({**about, "status": "firing", "startsAt": bench.now.isoformat()})
+        pipeline = bench.worker.pipeline
+        bench.do(Trigger(pipeline.world, pipeline.judgement, list, lambda: None).send(alert, by="anna"))
+
+    recorded(tmp_path, tries)
+    assert backtest()["alerts"] == 0
 
 
 def test_what_was_done_before_leaves_nothing_behind(tmp_path: Path, backtest: Backtest) -> None:

@@ -129,6 +129,7 @@ async def _play(
                 events,
                 directory,
                 limits=settings.limits if settings else Limits(),
+                identity=settings.identity if settings else None,
                 markers=markers,
                 prometheus=real,
                 agreed=agreed,
