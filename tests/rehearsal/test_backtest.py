@@ -236,6 +236,8 @@ def test_stretches_are_cut_where_nothing_was_seen_for_longer_than_prometheus_loo
         (["--since", "yesterday"], "not a duration"),
         (["nothing.yml"], "nothing.yml"),
         (["--prometheus", "http://127.0.0.1:1"], "does not answer"),
+        (["--prometheus", "http://127.0.0.1:99999"], "--prometheus"),
+        (["--prometheus", "http://me:s3cret@127.0.0.1:1"], "holds a user or a password"),
     ],
 )
 def test_what_cannot_be_played_is_told_in_words(tmp_path: Path, arguments: list[str], said: str) -> None:
