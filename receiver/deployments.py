@@ -85,7 +85,14 @@ class Deployments:
         """
         known = standing(await self.of(names(workload)))
         now = known[0].version if known else None
-        good = next((each for each in known if each.status is MarkerStatus.SUCCEEDED and each.version != now), None)
+        older = [each for each in known if each.version != now]
+        good = next((each for each in older if each.status is MarkerStatus.SUCCEEDED), None)
+        if good and any(each.version == now for each in known[known.index(good) :]):
+            # somebody may have deployed it again to get away from the other
+            raise Permanent(
+                f"{now} of {workload} was deployed before {good.version} and again after it, and no marker tells which "
+                "of them is good; post rolled_back for the other, or write to: IMAGE"
+            )
         if good is None:
             raise Permanent(
                 f"no deployment marker tells which version of {workload} was good before"

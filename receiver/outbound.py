@@ -49,11 +49,15 @@ class Outbound:
         """Status and beginning of the answer. Temporary: nothing was sent; Uncertain: sent, and no answer."""
         host, port = _address(url)
         await refuse_link_local(host, port)
-        timeout = httpx.Timeout(within, connect=min(within, 5.0))
+        timeout = httpx.Timeout(None, connect=min(within, 5.0))
         try:
-            async with self._client.stream(
-                method, url, json=json, content=content, headers=headers, timeout=timeout
-            ) as response:
+            # one time-out for all of it: the client's own begins anew with every byte
+            async with (
+                asyncio.timeout(within),
+                self._client.stream(
+                    method, url, json=json, content=content, headers=headers, timeout=timeout
+                ) as response,
+            ):
                 body = b""
                 async for chunk in response.aiter_bytes():
                     body += chunk
@@ -62,8 +66,13 @@ class Outbound:
                 return response.status_code, body[:largest].decode(errors="replace")
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Temporary(f"cannot reach {host}: {str(error) or type(error).__name__}") from error
-        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
+        except httpx.LocalProtocolError:
+            # its words quote the header, which may hold a token
+            raise Permanent("not a request that can be sent: a header is none, by its name or its value") from None
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
             raise Permanent(f"not a request that can be sent: {error}") from error
+        except TimeoutError as error:
+            raise Uncertain(f"sent to {host}, and no answer within {within:g}s") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise Uncertain(f"sent to {host}, and no answer: {str(error) or type(error).__name__}") from error
 

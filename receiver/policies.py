@@ -22,6 +22,8 @@ _CONDITION = re.compile(
     r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(>=|<=|>|<)\s*([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*"
 )
 
+LONGEST = 63  #: characters of a playbook's name
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -87,6 +89,11 @@ class Policy(Part):
         camel = "".join(word.capitalize() for word in self.words)
         return camel if camel[0].isalpha() else f"Policy{camel}"
 
+    @property
+    def playbook(self) -> str:
+        """`high-latency`."""
+        return "-".join(self.words)[:LONGEST].rstrip("-")
+
 
 class _Policies(Part):
     policies: tuple[Policy, ...] = Field(min_length=1)
@@ -98,9 +105,12 @@ def read(path: Path) -> tuple[Policy, ...]:
     policies = parse(document, _Policies).policies
     errors = []
     for index, policy in enumerate(policies):
-        if policy.alert in [other.alert for other in policies[:index]]:
-            message = f'another policy makes an alert "{policy.alert}" already; give each its own name'
-            errors.append(ConfigError(path, document.line(("policies", index, "name")), message))
+        before = policies[:index]
+        for made, name in (("an alert", "alert"), ("a playbook", "playbook")):
+            if getattr(policy, name) in [getattr(other, name) for other in before]:
+                message = f'another policy makes {made} "{getattr(policy, name)}" already; give each its own name'
+                errors.append(ConfigError(path, document.line(("policies", index, "name")), message))
+                break
     if errors:
         raise ConfigErrors(errors)
     return policies
@@ -125,7 +135,7 @@ def spec(policies: Sequence[Policy], *, service: str, source: str) -> str:
     return f"""\
 # From the policies in {source}. Look at what is marked ←, then: amend rules generate && amend rules test
 version: amend/v1
-service: {service}
+service: {quoted(service)}
 detectors:
 {detectors.lstrip()}"""
 
@@ -143,7 +153,7 @@ playbooks:
 
 def _playbook(policy: Policy) -> str:
     text = f"""\
-- name: {"-".join(policy.words)[:63].rstrip("-")}
+- name: {policy.playbook}
   enabled: {str(policy.enabled).lower()}
   mode: observe
   matchers: ['alertname="{policy.alert}"']

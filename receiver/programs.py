@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from receiver.errors import Permanent, Uncertain
@@ -59,13 +58,24 @@ class Programs:
                 said = await _last(process)
                 code = await process.wait()
         except TimeoutError:
-            raise Uncertain(f"{name} was killed after {within:g}s; how far it came is not known") from None
+            end = "was killed" if _kill(process.pid) else "runs on as another user, where it cannot be killed,"
+            raise Uncertain(f"{name} {end} after {within:g}s; how far it came is not known") from None
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it left behind, if it did
+            _kill(process.pid)  # what it left behind, if it did
         if code != 0:
             raise Permanent(f"{name} ended with {_ending(code)}: {said[-QUOTED:].strip() or 'it said nothing'}")
         return Said(said[-QUOTED:])
+
+
+def _kill(group: int) -> bool:
+    """Whether it is gone; sudo and its like run as somebody whose processes are not ours to kill."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return True
 
 
 async def _last(process: asyncio.subprocess.Process) -> str:

@@ -3,20 +3,24 @@
 The doors call it. A trial asks the real platforms, Prometheus and the books, writes nothing and does nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from receiver.actions import ACTIONS
 from receiver.alerts import Alert, Message
 from receiver.audit import Kind
 from receiver.case import Case, World
 from receiver.conventions import ALERTNAME
-from receiver.decision import Judgement
+from receiver.decision import Judgement, gives_up
 from receiver.matchers import all_match
+from receiver.plan import Planned, plan
 from receiver.playbook import Playbook
-from receiver.run import MADE_UP, Episode, Refusal, Run, Status
+from receiver.run import MADE_UP, Episode, Phase, Refusal, Run, Status
 from receiver.store import deliveries
 
 NOTHING = 0  #: the id of an episode and a run that are not in the books
@@ -32,6 +36,7 @@ class Trial:
     asks: str  #: why people would be asked
     target: Mapping[str, Any] | None
     steps: Sequence[Mapping[str, Any]]
+    on_failure: Sequence[Mapping[str, Any]]  #: what follows at once upon a no that is final
 
     @property
     def would(self) -> str:
@@ -55,7 +60,9 @@ class Trigger:
     async def tried(self, alert: Alert) -> list[Trial]:
         """What each playbook that fits would do now; empty where none fits."""
         fitting = [each for each in self.playbooks() if all_match(each.matchers, alert.labels)]
-        return [await self._tried(each, alert) for each in fitting if each.on == alert.status]
+        # at once: a platform that hangs keeps each of them waiting
+        trials = [self._tried(each, alert) for each in fitting if each.on == alert.status]
+        return await asyncio.gather(*trials)
 
     async def send(self, alert: Alert, *, by: str) -> int:
         """Store it as a delivery, which the playbooks in force then answer; its id."""
@@ -86,6 +93,7 @@ class Trigger:
             asks=case.asks,
             target=case.target(),
             steps=[planned.shown() for planned in decision.plan],
+            on_failure=[planned.shown() for planned in _gives_up(case, decision.refusal)],
         )
 
     def _case(self, playbook: Playbook, alert: Alert) -> Case:
@@ -113,3 +121,14 @@ class Trigger:
             updated_at=now,
         )
         return Case(run, episode, playbook, now)
+
+
+def _gives_up(case: Case, no: Refusal | None) -> Iterator[Planned]:
+    """What `on_failure` would still do: a run that never acted touches no workload."""
+    if no is None or not gives_up(case, no):
+        return
+    case.run = replace(case.run, status=Status.SKIPPED, reason=no.reason, detail=no.detail)
+    for step in case.playbook.on_failure:
+        if not ACTIONS[step.verb].intervenes:
+            with suppress(Refusal):  # the others are done without it
+                yield from plan(case, [step], phase=Phase.ON_FAILURE)

@@ -77,11 +77,15 @@ class Worker:
             for loop in (self._work(), self._keep_leases()):
                 group.create_task(loop)
 
-    async def settle(self) -> None:
-        """Turn after turn until there is nothing to do at this moment, for a clock that stands still."""
-        while not await self._turn() or self._busy or self._asking:
-            if tasks := [*self._busy.values(), *self._asking.values()]:
-                await asyncio.wait(tasks)
+    async def settle(self, asleep: Callable[[], int] = lambda: 0) -> None:
+        """Turn after turn until there is nothing to do at this moment, for a clock that stands still.
+
+        So many runs are `asleep` until it moves; `wake` is called when another one falls asleep.
+        """
+        while not await self._turn() or len(self._busy) > asleep() or self._asking:
+            if len(self._busy) > asleep() or self._asking:
+                await self._news.wait()
+            self._news.clear()
 
     async def drain(self, within: float) -> None:
         """Begin nothing more, and let the runs in progress come to the end of their turn, under leases that are kept.
@@ -196,14 +200,16 @@ class Worker:
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(RENEW)
-            ids = list(self._busy)
-            if not ids:
-                continue
             try:
-                kept = partial(runs.renew, owner=self.owner, ids=ids, at=self.clock(), lease=LEASE)
-                await self.ledger.write(kept)
+                await self.renew()
             except StoreError as error:
                 log.error("store", error=str(error))
+
+    async def renew(self) -> None:
+        """Keep the leases of the runs in progress."""
+        if ids := list(self._busy):
+            kept = partial(runs.renew, owner=self.owner, ids=ids, at=self.clock(), lease=LEASE)
+            await self.ledger.write(kept)
 
     async def sweep(self) -> None:
         """Close the episodes that nobody has spoken of for long and that Alertmanager lists no more."""

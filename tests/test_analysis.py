@@ -178,6 +178,19 @@ def test_a_loki_that_does_not_tell_is_left_out(bench: Bench, answer: tuple[int, 
     assert result(bench)["notes"][0].startswith("without log lines: Loki ")
 
 
+def test_a_loki_that_hangs_leaves_time_for_advice(tmp_path: Path, model: HttpRecorder) -> None:
+    hurried = PLAYBOOK.replace("receiver: team-shop, ", "").replace("timeout: 20s", "timeout: 4s")
+    with HttpRecorder() as loki, Bench(tmp_path, hurried) as bench:
+        bench.model = Analyze.model_validate({"url": model.url, "model": "llama3.2"})
+        bench.loki = loki.url
+        bench.worker = bench.another_worker("with a Loki that hangs")
+        loki.stall()
+        bench.fire()
+        assert bench.run().steps[0].error == ""
+        assert result(bench)["by"] == "llama3.2"
+        assert result(bench)["notes"] == ["without log lines: Loki did not answer within 1.28s"]
+
+
 def test_logs_without_a_loki_are_told_to_be_missing(bench: Bench) -> None:
     bench.fire()
     assert result(bench)["notes"] == ["no Loki is configured; add loki: {url: …} to amend.yml"]

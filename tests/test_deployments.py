@@ -79,6 +79,25 @@ def test_a_version_whose_deployment_failed_is_not_gone_back_to(bench: Bench) -> 
     assert bench.calls == [("rollback to shop/orders:1.0", "orders")]
 
 
+def test_a_version_that_people_came_back_from_is_not_gone_to_again(bench: Bench) -> None:
+    for version in ("1.0", "1.1", "1.2", "1.1"):
+        deploy(bench, version)
+        bench.wait(minutes=1)
+    bench.fire()
+    assert bench.calls == []
+    assert "no marker tells which of them is good" in bench.run().detail
+
+
+def test_what_people_said_they_rolled_back_is_passed_over(bench: Bench) -> None:
+    for version in ("1.0", "1.1", "1.2"):
+        deploy(bench, version)
+        bench.wait(minutes=1)
+    deploy(bench, "1.2", "rolled_back")
+    deploy(bench, "1.1")
+    bench.fire()
+    assert bench.calls == [("rollback to shop/orders:1.0", "orders")]
+
+
 def test_an_image_of_the_metadata_counts_more_than_a_tag(bench: Bench) -> None:
     deploy(bench, "1.0", image="registry.example:5000/orders@sha256:abc")
     deploy(bench, "1.2", service="shop/orders")

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from receiver.actions import VERBS
 from receiver.cli import app
+from receiver.documents import load
 from receiver.errors import ConfigErrors
 from receiver.playbook import Playbook
 from receiver.playbook import read as read_playbooks
@@ -55,6 +56,22 @@ def test_each_condition_is_a_rule_that_raises_the_playbooks_alert(tmp_path: Path
         'min by (service) (free_bytes{service="we\\"b"})',
         'max by (service) (error_rate{service="api"})',
     ]
+
+
+@pytest.mark.parametrize("service", ["2024", "no", "shop: cart", 'a"b'])
+def test_a_service_may_be_called_anything(tmp_path: Path, service: str) -> None:
+    (tmp_path / "policies.yml").write_text(POLICIES)
+    where = ["--service", service, "--specs", str(tmp_path / "specs"), "--out", str(tmp_path / "playbooks")]
+    assert CliRunner().invoke(app, ["playbooks", "import", str(tmp_path / "policies.yml"), *where]).exit_code == 0
+    assert load(tmp_path / "specs" / "policies.yml").value["service"] == service
+
+
+def test_names_that_differ_too_late_for_a_playbook_are_told(tmp_path: Path) -> None:
+    long = "a policy whose name says everything that there is to say about it, and more"
+    both = [f"- {{name: '{long} {n}', condition: a > 1, action: alert, service: api}}" for n in (1, 2)]
+    (tmp_path / "policies.yml").write_text("policies:\n" + "\n".join(both))
+    with pytest.raises(ConfigErrors, match="makes a playbook"):
+        read(tmp_path / "policies.yml")
 
 
 def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:

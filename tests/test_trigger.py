@@ -59,6 +59,22 @@ def test_a_trial_tells_the_first_no(bench: Bench) -> None:
     assert len(bench.runs()) == 1
 
 
+def test_a_trial_tells_what_would_follow_upon_a_no_that_gives_up(bench: Bench) -> None:
+    bench.write_playbooks(
+        RESTART.replace("mode: enforce", "mode: enforce\n  cooldown: 0s")
+        + "  on_failure:\n  - stop: {}\n  - notify: {receiver: pager, message: '{{ run.reason }}'}\n"
+    )
+    assert tried(bench).on_failure == []
+    bench.fire()
+    bench.resolve()
+    bench.wait(minutes=20)
+    trial = tried(bench)
+    assert trial.refusal
+    assert trial.refusal.reason is Reason.MAX_ATTEMPTS
+    assert [step["arguments"] for step in trial.on_failure] == [{"receiver": "pager", "message": "max_attempts"}]
+    assert len(bench.runs()) == 1
+
+
 def test_a_trial_tells_that_people_would_be_asked_and_asks_nobody(bench: Bench) -> None:
     bench.write_playbooks(ASKS)
     trial = tried(bench)

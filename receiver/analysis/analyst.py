@@ -18,6 +18,7 @@ from receiver.store import Ledger
 from receiver.workload import Workload
 
 AT_ONCE = 2  #: questions to the model: a local one answers one after the other
+FOR_LOGS = 0.4  #: of all the time: the model needs the rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Analyst:
         """Always advice, and in time: a model or a Loki that does not answer is left out, which the notes say."""
         ends_at = asyncio.get_running_loop().time() + within
         notes: list[str] = []
-        found = await self._lines(episode, logs, lines, notes)
+        found = await self._lines(episode, logs, lines, notes, within=within * FOR_LOGS)
         situation = await gather(
             self.ledger,
             self.deployments,
@@ -71,16 +72,22 @@ class Analyst:
         assert self.model
         return Analysis(advice=advice, by=self.model.model, notes=tuple(notes))
 
-    async def _lines(self, episode: Episode, logs: Mapping[str, str], limit: int, notes: list[str]) -> list[str]:
+    async def _lines(
+        self, episode: Episode, logs: Mapping[str, str], limit: int, notes: list[str], *, within: float
+    ) -> list[str]:
         if not logs:
             return []
         if self.loki is None:
             notes.append("no Loki is configured; add loki: {url: …} to amend.yml")
             return []
         try:
-            return await loki.lines(
-                self.loki, logs, self.outbound, began=episode.starts_at, now=self.clock(), limit=limit
-            )
+            async with asyncio.timeout(within):  # looking up its name takes time as well
+                return await loki.lines(
+                    self.loki, logs, self.outbound, began=episode.starts_at, now=self.clock(), limit=limit
+                )
+        except TimeoutError:
+            notes.append(f"without log lines: Loki did not answer within {within:g}s")
+            return []
         except AmendError as error:
             notes.append(f"without log lines: {error}")
             return []
@@ -88,13 +95,13 @@ class Analyst:
     async def _ask(self, situation: Situation, ends_at: float, notes: list[str]) -> Advice | None:
         if self.model is None:
             return None
-        left = min(self.model.timeout.total_seconds(), ends_at - asyncio.get_running_loop().time() - 1)
+        left = min(self.model.timeout.total_seconds(), ends_at - asyncio.get_running_loop().time())
         try:
             # the time of httpx begins anew with every byte
             async with asyncio.timeout(left), self._turn:
                 return await model.ask(self.model, situation, self.outbound, within=max(0.1, left))
         except TimeoutError:
-            notes.append(f"{self.model.model} did not answer within {left:.0f}s")
+            notes.append(f"{self.model.model} did not answer within {left:.1f}s")
         except AmendError as error:
             notes.append(str(error))
         return None

@@ -24,12 +24,12 @@ class Deployed:
         within = case.playbook.deployed_within
         if within is None:
             return
-        labelled = case.episode.labels.get(SERVICE)
-        services = (names(case.workload) if case.workload else set()) | ({labelled} if labelled else set())
+        # a label is for playbooks without a target alone: otherwise an alert could borrow another service's deployment
+        services = names(case.workload) if case.workload else {case.episode.labels.get(SERVICE, "")}
         at = _last([marker.at for marker in standing(await world.deployments.of(services))])
         if case.platform and case.workload:
             at = _last([at, await case.platform.rolled_out_at(case.workload)])
-        called = " or ".join(sorted(services)) or "it"
+        called = " or ".join(sorted(filter(None, services))) or "it"
         began = case.episode.starts_at
         if at is None:
             why = f"no deployment of {called} is known"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from receiver.approval import Answer
 from receiver.marker import Marker
@@ -19,6 +20,7 @@ from receiver.rehearsal.outside import Oracle, Outside, Pretended, Stage
 from receiver.rehearsal.rehearsal import Rehearsal
 from receiver.rehearsal.script import State
 from receiver.run import Outcome, Reason, Run, Status
+from receiver.settings import Identity
 from receiver.settings.limits import Limits
 from receiver.store import runs
 from receiver.workload import Selector, Workload
@@ -69,6 +71,7 @@ async def backtest(
     directory: Path,
     *,
     limits: Limits,
+    identity: Identity | None = None,
     markers: Sequence[Marker] = (),
     prometheus: Prometheus | None = None,
     agreed: bool = False,
@@ -86,6 +89,7 @@ async def backtest(
         directory,
         start=events[0].at,
         limits=limits,
+        identity=identity,
         programs=Pretended({}),
         stage=Everywhere,
         oracle=lambda outside: Past(outside, prometheus, questions(playbooks)),
@@ -96,7 +100,7 @@ async def backtest(
             while deployed and deployed[0].at <= event.at:
                 await _deploy(rehearsal, deployed.popleft())
             await rehearsal.go_on(event.at)
-            await rehearsal.deliver(event.as_alert(), firing=event.firing)
+            await rehearsal.deliver(event.as_alert(), firing=event.firing, source=event.source)
             if agreed:
                 await _agree(rehearsal)
             progress(number + 1)
@@ -157,11 +161,14 @@ def questions(playbooks: Sequence[Playbook]) -> frozenset[str]:
 
 
 class Everywhere(Stage):
-    """Has each workload that a playbook names, and all is well with it."""
+    """Has each workload that a playbook names, all is well with it, and it stays so whatever is done."""
 
     async def resolve(self, selector: Selector) -> Workload:
         self.outside.workloads.setdefault((self.kind, str(selector)), State(replicas=REPLICAS))
         return await super().resolve(selector)
+
+    def _change(self, workload: Workload, **update: Any) -> None:
+        """Nothing: a workload that grew with each alert of a year would soon be as large as it may be."""
 
 
 class Past(Oracle):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from receiver.errors import ConfigError
 from receiver.marker import Marker
 from receiver.prometheus import Prometheus
+from receiver.run import MADE_UP
 from receiver.store.deployments import every
 from receiver.store.engine import open_to_read
 from receiver.store.tables import alerts, deliveries
@@ -20,7 +21,7 @@ from receiver.store.writer import plain
 
 EXPRESSION = 'ALERTS{alertstate="firing"}'
 STEP = timedelta(minutes=1)
-POINTS = 10_000  #: of a series in one answer; Prometheus gives 11,000 at most
+POINTS = 1440  #: of a series in one answer: a day, so that many series fit into one
 GAP = timedelta(minutes=5)  #: without a sample: Prometheus' own look-back
 REPEATED = timedelta(hours=4)  #: Alertmanager's own repeat_interval
 
@@ -34,6 +35,7 @@ class Event:
     starts_at: datetime
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    source: str = "default"  #: which Alertmanager told it
 
     def as_alert(self) -> dict[str, Any]:
         return {"labels": self.labels, "annotations": self.annotations, "startsAt": self.starts_at.isoformat()}
@@ -44,10 +46,12 @@ def of_store(url: str, *, since: datetime) -> tuple[list[Event], list[Marker]]:
 
     ConfigError when the store cannot be read.
     """
+    told = (alerts.c.status, alerts.c.starts_at, alerts.c.labels, alerts.c.annotations)
+    really = (alerts.c.state != "quarantined", deliveries.c.source != MADE_UP)
     asked = (
-        sa.select(deliveries.c.received_at, alerts.c.status, alerts.c.starts_at, alerts.c.labels, alerts.c.annotations)
+        sa.select(deliveries.c.received_at, deliveries.c.source, *told)
         .join_from(alerts, deliveries)
-        .where(deliveries.c.received_at >= since, alerts.c.state != "quarantined")
+        .where(deliveries.c.received_at >= since, *really)
         .order_by(deliveries.c.received_at, alerts.c.id)
     )
     engine = open_to_read(url)
@@ -60,6 +64,7 @@ def of_store(url: str, *, since: datetime) -> tuple[list[Event], list[Marker]]:
                     starts_at=row.starts_at,
                     labels=row.labels,
                     annotations=row.annotations,
+                    source=row.source,
                 )
                 for row in connection.execute(asked)
             ]

@@ -7,8 +7,8 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ import promql_parser as promql
 
 from receiver.alertmanager import Alertmanager, Silence
 from receiver.errors import Permanent, Uncertain
-from receiver.matchers import Matcher
+from receiver.matchers import Matcher, all_match
 from receiver.outbound import Outbound
 from receiver.programs import Programs, Said
 from receiver.prometheus import Prometheus, Rule
@@ -30,6 +30,8 @@ ALERT = "rehearsed_alert"
 
 Labels = frozenset[tuple[str, str]]
 
+FOR_EVER = datetime(9800, 1, 1, tzinfo=UTC)  #: until the test says otherwise
+
 
 @dataclass
 class Outside:
@@ -40,11 +42,25 @@ class Outside:
     values: dict[str, float | None] = field(default_factory=dict)  #: by PromQL, written as the parser writes it
     answers: dict[str, int] = field(default_factory=dict)  #: statuses by the beginning of a URL
     alerts: dict[Labels, bool] = field(default_factory=dict)  #: those that ever fired, and whether they do
-    silenced: Mapping[str, str] = field(default_factory=dict)
+    silences: list[Silence] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
     def set_values(self, values: Mapping[str, float | None]) -> None:
         self.values |= {promql.parse(expr).prettify(): value for expr, value in values.items()}
+
+    def set_silence(self, labels: Mapping[str, str]) -> None:
+        """Alerts with these labels are silenced from now on; with none, nothing is."""
+        self.silences.clear()
+        if labels:
+            matchers = [Matcher.of(name, "=", value) for name, value in labels.items()]
+            self.silence(matchers, by="the test", until=FOR_EVER)
+
+    def silence(self, matchers: Sequence[Matcher], *, by: str, until: datetime) -> str:
+        """A further silence; its id."""
+        self.silences = [each for each in self.silences if each.ends_at > self.clock()]
+        number = str(len(self.silences) + 1)
+        self.silences.append(Silence(id=number, by=by, comment="", ends_at=until, matchers=tuple(matchers)))
+        return number
 
 
 @dataclass
@@ -177,7 +193,7 @@ RECEIVERS = ".receiver.invalid"
 
 
 class Quiet(Alertmanager):
-    """Knows the alerts and the silence of the test."""
+    """Knows the alerts and the silences of the test."""
 
     def __init__(self, outside: Outside) -> None:
         super().__init__("http://alertmanager.invalid", transport=NOWHERE)
@@ -187,23 +203,21 @@ class Quiet(Alertmanager):
         return self._outside.alerts.get(frozenset(labels.items()), False)
 
     async def silence(self, labels: Mapping[str, str]) -> Silence | None:
-        silenced = self._outside.silenced
-        if not silenced or not silenced.items() <= labels.items():
-            return None
-        matchers = tuple(Matcher.of(name, "=", value) for name, value in silenced.items())
-        ends_at = self._outside.clock() + timedelta(minutes=1)
-        return Silence(id="1", by="the test", comment="", ends_at=ends_at, matchers=matchers)
+        now = self._outside.clock()
+        in_force = (each for each in self._outside.silences if each.ends_at > now)
+        found = next((each for each in in_force if all_match(each.matchers, labels)), None)
+        # whether the test has ended its own is looked at soon
+        return replace(found, ends_at=now + timedelta(minutes=1)) if found and found.ends_at == FOR_EVER else found
 
     async def put_silence(
         self,
         matchers: Sequence[Matcher],
         *,
         since: datetime,  # noqa: ARG002
-        until: datetime,  # noqa: ARG002
+        until: datetime,
         comment: str,  # noqa: ARG002
     ) -> str:
-        self._outside.silenced = {each.name: each.value for each in matchers}
-        return "1"
+        return self._outside.silence(matchers, by="amend", until=until)
 
 
 class Pretended(Programs):

@@ -98,7 +98,7 @@ class _Player:
         elif given.prometheus is not None:
             self._outside.set_values(given.prometheus)
         elif given.silence is not None:
-            self._outside.silenced = given.silence
+            self._outside.set_silence(given.silence)
         elif given.pause or given.resume:
             turn = self.rehearsal.standstill.pause if given.pause else self.rehearsal.standstill.resume
             await turn(given.by, "")

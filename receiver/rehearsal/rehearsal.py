@@ -3,6 +3,7 @@
 play.py has it play a test, backtest.py what really happened; both bring alerts, let time pass, and look at the ledger.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,6 +24,7 @@ from receiver.programs import Programs
 from receiver.prometheus import Prometheus
 from receiver.rehearsal.outside import RECEIVERS, Addressees, Oracle, Outside, Quiet, Stage
 from receiver.rehearsal.throwaway import throwaway
+from receiver.settings import Identity
 from receiver.settings.auth import Team
 from receiver.settings.limits import Limits
 from receiver.settings.receivers import Receiver
@@ -47,15 +49,17 @@ class Rehearsal:
         *,
         start: datetime,
         limits: Limits,
+        identity: Identity | None = None,
         people: Collection[str] = ("somebody",),
         programs: Programs | None = None,
         stage: type[Stage] = Stage,
         oracle: Callable[[Outside], Prometheus] = Oracle,
     ) -> None:
         self.now = start
+        self._asleep: list[tuple[datetime, asyncio.Future[None]]] = []  #: runs that wait, and until when
         self.outside = Outside(clock=self.clock)
         self.ledger = throwaway(directory)
-        self._playbooks = playbooks
+        self._identity = identity or Identity()
         log = Log(actor="rehearsal", key=None)
         signer = Signer(b"a rehearsal")
         self.deployments = Deployments(self.ledger, log, self.clock)
@@ -84,12 +88,14 @@ class Rehearsal:
         self.worker = Worker(
             ledger=self.ledger,
             pipeline=Pipeline(self.world, lambda: playbooks, pace=_pace),
-            matching=Matching(windows=Windows(reopen=timedelta(minutes=10)), log=log, playbooks=lambda: in_force),
+            matching=Matching(
+                windows=Windows(reopen=self._identity.reopen_window), log=log, playbooks=lambda: in_force
+            ),
             prometheus=self.prometheus,
             alertmanager=None,
             clock=self.clock,
             owner="rehearsal",
-            orphan_after=timedelta(hours=12),
+            orphan_after=self._identity.orphan_after,
         )
         self.standstill = Standstill(self.ledger, log, limits.breaker, clock=self.clock)
         everybody = Team(api_keys=tuple(people))
@@ -100,17 +106,21 @@ class Rehearsal:
         return self.now
 
     async def settle(self) -> None:
-        """Do all that is to be done at this moment."""
-        await self.worker.settle()
+        """Do all that is to be done at this moment; a run that waits goes on waiting."""
+        await self.worker.settle(lambda: len(self._asleep))
 
     async def go_on(self, until: datetime) -> None:
         """Let time pass, and do what falls due."""
         while self.now < until:
-            due = await self.ledger.read(runs.next_wake)
-            self.now = min(until, max(due or until, self.now + STEP))
+            if self._asleep:
+                await self.worker.renew()
+            moments = [await self.ledger.read(runs.next_wake), *(at for at, _ in self._asleep)]
+            due = min(filter(None, moments), default=until)
+            self.now = min(until, max(due, self.now + STEP))
+            self._rouse()
             await self.settle()
 
-    async def deliver(self, alert: Mapping[str, Any], *, firing: bool) -> None:
+    async def deliver(self, alert: Mapping[str, Any], *, firing: bool, source: str = "default") -> None:
         """A webhook with this alert: labels, annotations, and when it began."""
         self.outside.alerts[frozenset(alert["labels"].items())] = firing
         ended = {} if firing else {"endsAt": self.now.isoformat()}
@@ -118,16 +128,29 @@ class Rehearsal:
         message = Message(
             receiver="rehearsal", group_key="", external_url="", truncated=0, alerts=(Alert.model_validate(whole),)
         )
-        store = partial(deliveries.store, source="default", received_at=self.now, replica_labels=())
+        store = partial(
+            deliveries.store, source=source, received_at=self.now, replica_labels=self._identity.replica_labels
+        )
         await self.ledger.write(lambda connection: store(connection, message))
         await self.settle()
 
     async def close(self) -> None:
+        await self.worker.drain(0)
         for part in (self.prometheus, self._alertmanager, self._outbound, self.ledger):
             await part.close()
 
     async def _sleep(self, span: timedelta) -> None:
-        self.now += span
+        """Until the clock was moved that far: what comes in between comes in between, as in production."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asleep.append((self.now + span, over))
+        self.worker.wake()
+        await over
+
+    def _rouse(self) -> None:
+        roused = [each for each in self._asleep if each[0] <= self.now]
+        self._asleep = [each for each in self._asleep if each not in roused]
+        for _, over in roused:
+            over.set_result(None)
 
 
 def _pace(verify: Verify) -> timedelta:

@@ -3,16 +3,17 @@
 Posting needs a key with the role approver, as a marker decides what a rollback goes back to.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from receiver.alerts import Moment
 from receiver.marker import Marker, MarkerStatus
 from receiver.store import deployments
 from receiver.web import body
@@ -41,7 +42,7 @@ class Posted(BaseModel):
     service: Word
     version: Word
     status: Annotated[MarkerStatus, Field(strict=False)] = MarkerStatus.SUCCEEDED
-    timestamp: Annotated[AwareDatetime, Field(strict=False)] | None = None  #: ISO 8601, or seconds since 1970
+    timestamp: Annotated[Moment, Field(strict=False)] | None = None  #: ISO 8601, or seconds since 1970
     metadata: dict[Word, Annotated[str, Field(max_length=1000), AfterValidator(_printable)]] = Field(
         default={}, max_length=50
     )
@@ -68,7 +69,7 @@ class Markers:
         except ValidationError as error:
             raise HTTPException(400, _said(error)) from error
         now = self._doors.clock()
-        at = posted.timestamp.astimezone(UTC) if posted.timestamp else now
+        at = posted.timestamp or now
         if at > now + AHEAD:
             raise HTTPException(400, f"timestamp: {at.isoformat()} has not come yet; it is {now.isoformat()} here")
         marker = await self._doors.deployments.mark(

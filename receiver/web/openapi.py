@@ -307,6 +307,7 @@ PATHS: Schema = {
                                     "guards": _list(STRING),
                                     "target": {"type": ["object", "null"]},
                                     "steps": _list({"type": "object"}),
+                                    "on_failure": _list({"type": "object"}),
                                 }
                             )
                         ),

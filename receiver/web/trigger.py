@@ -73,6 +73,7 @@ def _json(trial: Trial) -> dict[str, Any]:
         "guards": list(trial.passed),
         "target": trial.target,
         "steps": [dict(step) for step in trial.steps],
+        "on_failure": [dict(step) for step in trial.on_failure],
     }
 
 

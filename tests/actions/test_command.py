@@ -163,3 +163,14 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_program_that_is_not_ours_to_kill_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError  # as of a program that sudo runs
+
+    monkeypatch.setattr("receiver.programs.os.killpg", refuse)
+    bench = make("exec sleep 1", timeout="200ms")
+    bench.fire()
+    assert bench.run().outcome is Outcome.UNKNOWN
+    assert "runs on as another user" in bench.run().detail

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.alerts import Alert
 from receiver.deployments import Deployments
 from receiver.marker import MarkerStatus
 from receiver.rehearsal.history import GAP, STEP, _stretches
+from receiver.trigger import Trigger
 from tests.bed.prometheus import Prometheus
 from tests.workbench import Bench
 
@@ -121,6 +123,56 @@ def test_markers_that_the_store_keeps_count_from_their_time_on(tmp_path: Path, b
     assert [act["at"] for act in only(backtest())["acts"]] == ["2026-03-02T12:07:00+00:00"]
 
 
+def test_the_same_alert_of_two_replicas_is_one(tmp_path: Path, backtest: Backtest) -> None:
+    def twice(bench: Bench) -> None:
+        for replica in ("a", "b"):
+            bench.fire(service="orders", replica=replica, annotations={"z_score": "5"})
+
+    recorded(tmp_path, twice, playbook=PLAYBOOK.replace("count: 9", "count: 1"))
+    assert only(backtest())["runs"] == 1
+
+
+def test_an_alert_that_a_person_made_up_did_not_come(tmp_path: Path, backtest: Backtest) -> None:
+    def tries(bench: Bench) -> None:
+        about = {"labels": {"alertname": "Slow", "service": "orders"}, "annotations": {"z_score": "5"}}
+        alert = Alert.model_validate({**about, "status": "firing", "startsAt": bench.now.isoformat()})
+        pipeline = bench.worker.pipeline
+        bench.do(Trigger(pipeline.world, pipeline.judgement, list, lambda: None).send(alert, by="anna"))
+
+    recorded(tmp_path, tries)
+    assert backtest()["alerts"] == 0
+
+
+def test_what_was_done_before_leaves_nothing_behind(tmp_path: Path, backtest: Backtest) -> None:
+    def month(bench: Bench) -> None:
+        for _ in range(4):
+            slow(bench, "orders", minutes=2)
+            bench.wait(hours=2)
+
+    scaling = PLAYBOOK.replace("container: ", "compose: {project: shop, service: ").replace('}}"}', '}}"}}')
+    recorded(tmp_path, month, playbook=scaling.replace("restart: {}", "scale: {by: 1, max: 5}"))
+    assert [act["outcome"] for act in only(backtest())["acts"]] == ["fixed"] * 4
+
+
+def test_a_silence_of_our_own_ends_and_is_about_one_alert(tmp_path: Path, backtest: Backtest) -> None:
+    def month(bench: Bench) -> None:
+        for service in ("orders", "users", "orders"):
+            slow(bench, service, minutes=2)
+            bench.wait(minutes=20)
+        bench.wait(hours=2)
+        slow(bench, "orders", minutes=2)
+
+    hushing = PLAYBOOK.replace("- restart: {}", "- restart: {}\n  - silence: {for: 1h}")
+    recorded(tmp_path, month, playbook=hushing)
+    tally = only(backtest())
+    assert [(act["at"][11:16], act["target"].rpartition("/")[2]) for act in tally["acts"]] == [
+        ("10:00", "orders"),
+        ("10:22", "users"),
+        ("13:06", "orders"),
+    ]
+    assert tally["skips"] == {"silenced": 1}
+
+
 def test_what_people_would_be_asked_is_counted_and_acts_when_they_agree(tmp_path: Path, backtest: Backtest) -> None:
     recorded(tmp_path, lambda bench: slow(bench, "orders", minutes=20), playbook=PLAYBOOK + "  approval: {}\n")
     asked = only(backtest())
@@ -184,6 +236,8 @@ def test_stretches_are_cut_where_nothing_was_seen_for_longer_than_prometheus_loo
         (["--since", "yesterday"], "not a duration"),
         (["nothing.yml"], "nothing.yml"),
         (["--prometheus", "http://127.0.0.1:1"], "does not answer"),
+        (["--prometheus", "http://127.0.0.1:99999"], "--prometheus"),
+        (["--prometheus", "http://me:s3cret@127.0.0.1:1"], "holds a user or a password"),
     ],
 )
 def test_what_cannot_be_played_is_told_in_words(tmp_path: Path, arguments: list[str], said: str) -> None:

@@ -33,6 +33,12 @@ playbooks:
   matchers: ['alertname="Call"']
   steps:
   - http: {url: "https://hooks.example/{{ labels.deployment }}"}
+- name: patient
+  matchers: ['alertname="Patient"']
+  target: {kubernetes: {kind: Deployment, namespace: shop, name: "{{ labels.deployment }}"}}
+  steps:
+  - wait: {for: 5m}
+  - restart: {}
 """
 
 NIGHT, DAY = '"2026-03-02T22:00:00+01:00"', '"2026-03-02T10:00:00+01:00"'
@@ -71,6 +77,37 @@ expect:
 - {{at: 1m, runs: 1}}
 - {{at: 2m, action: restart, target: Deployment/shop/cart}}
 - {{at: 14m, outcome: not_fixed, actions: [restart, notify, scale, notify], told: not_fixed}}
+""",
+    )
+
+
+def test_runs_wait_beside_each_other_and_what_happens_meanwhile_happens_then(tmp_path: Path) -> None:
+    assert not played(
+        tmp_path,
+        """
+platform: {kubernetes: {Deployment/shop/cart: {}, Deployment/shop/users: {}}}
+input:
+- {at: 0m, firing: {alertname: Patient, deployment: cart}}
+- {at: 0m, firing: {alertname: Patient, deployment: users}}
+- {at: 2m, pause: true}
+- {at: 4m, resume: true}
+- {at: 6m, firing: {alertname: Patient, deployment: search}}
+expect:
+- {at: 1m, actions: [wait, wait], runs: 2, status: acting}
+- {at: 4m59s, actions: [wait, wait]}
+- {at: 5m, actions: [wait, wait, restart, restart], status: done}
+- {at: 6m, reason: no_target}
+""",
+    )
+
+
+def test_a_story_may_end_while_a_run_waits(tmp_path: Path) -> None:
+    assert not played(
+        tmp_path,
+        """
+platform: {kubernetes: {Deployment/shop/cart: {}}}
+input: [{at: 0m, firing: {alertname: Patient, deployment: cart}}]
+expect: [{at: 1m, status: acting}]
 """,
     )
 

@@ -80,6 +80,12 @@ def test_a_deployment_that_has_not_come_yet_is_refused(web: Web) -> None:
     assert (answer.status_code, "has not come yet" in answer.json()["error"]) == (400, True)
 
 
+def test_a_time_at_an_end_of_the_calendar_is_no_fault(web: Web) -> None:
+    assert web.post(PATH, **GOOD, timestamp="9999-12-31T23:59:59-14:00").status_code == 400
+    assert web.post(PATH, **GOOD, timestamp="0001-01-01T00:00:00+14:00").status_code == 200
+    assert web.get(PATH).json()["deployments"][0]["timestamp"] == "0001-01-01T00:00:00+00:00"
+
+
 @pytest.mark.parametrize("body", [b"[1]", b"no", b"[" * 8000])
 def test_a_body_that_is_no_object_is_refused(web: Web, body: bytes) -> None:
     headers = {"Authorization": f"Bearer {KEYS['approver']}"}

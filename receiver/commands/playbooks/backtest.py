@@ -113,7 +113,11 @@ async def _play(
         begin = datetime.now(UTC) - parse_duration(since)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from error
-    asked = prometheus or (str(settings.prometheus.url) if settings and settings.prometheus else None)
+    asked = (
+        _address(prometheus)
+        if prometheus
+        else (str(settings.prometheus.url) if settings and settings.prometheus else None)
+    )
     real = Prometheus(asked) if asked else None
     try:
         markers: list[Marker] = []
@@ -129,6 +133,7 @@ async def _play(
                 events,
                 directory,
                 limits=settings.limits if settings else Limits(),
+                identity=settings.identity if settings else None,
                 markers=markers,
                 prometheus=real,
                 agreed=agreed,
@@ -138,6 +143,20 @@ async def _play(
     finally:
         if real:
             await real.close()
+
+
+def _address(url: str) -> str:
+    from pydantic import TypeAdapter, ValidationError
+
+    from receiver.settings.values import OpenUrl
+
+    try:
+        return str(TypeAdapter(OpenUrl).validate_python(url))
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"]
+        raise typer.BadParameter(
+            f"{said}; write for example http://127.0.0.1:9090", param_hint="--prometheus"
+        ) from None
 
 
 @contextmanager

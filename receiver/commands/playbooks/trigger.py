@@ -63,3 +63,7 @@ def _say_trial(trial: dict[str, Any]) -> None:
         say(f"  on {trial['target']['key']}")
     for step in trial["steps"]:
         say(f"  {step['verb']} {inline(step['arguments'])}".rstrip())
+    if trial["on_failure"]:
+        say("  and would give up, which on_failure answers with")
+    for step in trial["on_failure"]:
+        say(f"  {step['verb']} {inline(step['arguments'])}".rstrip())
