@@ -66,8 +66,9 @@ def replace(client: Client, service: str, *, image: str, port: int, places: int)
 
 
 def containers(client: Client) -> list[Container]:
-    wanted = {"label": f"com.docker.compose.project={PROJECT}"}
-    return client.containers.list(all=True, ignore_removed=True, filters=wanted)  # one may be replaced meanwhile
+    # Without those that go away meanwhile, as in a rollback.
+    project = f"com.docker.compose.project={PROJECT}"
+    return client.containers.list(all=True, ignore_removed=True, filters={"label": project})
 
 
 def shop(client: Client, service: str | None = None) -> list[Container]:

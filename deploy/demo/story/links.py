@@ -43,8 +43,11 @@ class Life:
         config, state = container.attrs["Config"], container.attrs["State"]
         return cls(str(container.name), config["Image"], state["StartedAt"])
 
-    def __str__(self) -> str:
-        return f"{self.name} started {_clock(self.started_at)} from {self.image}"
+    def begun(self, before: "Sequence[Life]") -> str:
+        """In words; the image where it is another than that of the life before."""
+        begun = f"{self.name} started {_clock(self.started_at)}"
+        other = any(life.name == self.name and life.image != self.image for life in before)
+        return f"{begun} from {self.image}" if other else begun
 
 
 class Loop:
@@ -136,7 +139,7 @@ class Loop:
         run = self._run()
         if not started or run is None or run["status"] not in ("verifying", "done"):
             return None
-        return f"{run['steps'][0]['verb']}: {', '.join(map(str, started))}"
+        return f"{run['steps'][0]['verb']}: {', '.join(life.begun(self._before) for life in started)}"
 
     def _notified(self) -> str | None:
         letters = [letter for letter in self._stage.inbox.letters if not letter["question"]]
