@@ -21,6 +21,8 @@ sys.path.insert(0, str(DEMO))  # the demo's packages, as scripts/demo has them
 
 IMAGE = "amend-demo/shop:1.0.0"
 BROKEN_IMAGE = "amend-demo/shop:1.1.0"  # a version that answers every request 500
+DEAD_IMAGE = "amend-demo/shop:1.2.0"  # one that ends at once
+FAULTS = {BROKEN_IMAGE: '{"errors": 1}', DEAD_IMAGE: "none that there are"}
 NETWORK = "shop_default"
 PORT = 8000
 
@@ -30,6 +32,7 @@ class Engine:
     """A client, and a network that containers reach one another on, and we them."""
 
     client: docker.DockerClient
+    url: str = ""
 
     def create(self, *command: str, name: str, image: str = IMAGE, **config: object) -> Container:
         """A container as Compose makes it: from its whole configuration, as Amend copies it too."""
@@ -53,10 +56,16 @@ class ProcessEngine(Process):
         self.socket = directory / "engine.sock"
         self.hosts = directory / "hosts"
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        image = {"Env": [f"PATH={path}"], "WorkingDir": str(DEMO)}
-        broken = {**image, "Env": [*image["Env"], 'SHOP_FAULTS={"errors": 1}']}
+        bad = {image: [f"SHOP_FAULTS={faults}"] for image, faults in FAULTS.items()}
         images = directory / "images.json"
-        images.write_text(json.dumps({IMAGE: image, BROKEN_IMAGE: broken}))
+        images.write_text(
+            json.dumps(
+                {
+                    image: {"Env": [f"PATH={path}", *faults], "WorkingDir": str(DEMO)}
+                    for image, faults in {IMAGE: [], **bad}.items()
+                }
+            )
+        )
         super().__init__(
             [sys.executable, "-m", "engine", "--socket", self.socket, "--images", images, "--state", directory],
             log=directory / "engine.log",
@@ -80,9 +89,11 @@ def process_engine(tmp_path: Path) -> Iterator[ProcessEngine]:
 @pytest.fixture(scope="session")
 def dockerd_with_shop(dockerd: DockerEngine) -> DockerEngine:
     """The real engine with the image that `scripts/demo --docker` makes."""
-    from story.image import make
+    from story.image import derive, make
 
     make(dockerd.client, IMAGE, base=None)
+    for image, faults in FAULTS.items():
+        derive(dockerd.client, image, model=IMAGE, environment={"SHOP_FAULTS": faults})
     return dockerd
 
 
@@ -92,13 +103,13 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "docker":
         real: DockerEngine = request.getfixturevalue("dockerd_with_shop")
         real.client.networks.create(NETWORK)
-        yield Engine(real.client)
+        yield Engine(real.client, real.url)
         real.clean()
         return
     ours: ProcessEngine = request.getfixturevalue("process_engine")
     client = ours.connect()
     client.networks.create(NETWORK)
-    yield Engine(client)
+    yield Engine(client, f"unix://{ours.socket}")
     client.close()
 
 

@@ -17,7 +17,7 @@ AMEND = Path(sys.executable).with_name("amend")
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    for secret in ("webhook.token", "api-key.sha256"):
+    for secret in ("webhook.token", "demo.sha256", "anna.sha256"):
         (tmp_path / secret).write_text("0" * 64)
     return Place(
         tmp_path,

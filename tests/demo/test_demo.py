@@ -19,6 +19,7 @@ from tests.bed.parts import ROOT, program
 from tests.bed.processes import Process, until
 
 LINKS = ["fault", "anomaly", "alert", "webhook", "guards", "action", "notified", "verified", "audit", "closed"]
+ASKING = [*LINKS[:4], "asked", "agreed", *LINKS[4:]]  #: where a playbook asks people first
 STORY = 500.0  #: seconds: on an idle machine it takes one minute, and a busy one may need several
 pytestmark = pytest.mark.timeout(600)
 
@@ -125,6 +126,19 @@ def test_an_overrun_service_gets_more_instances(stack: ExitStack) -> None:
     assert demo.told()[-len(LINKS) :] == LINKS
     assert "scale: shop-orders-2 started" in demo.tail()
     assert "shop-orders-3 started" in demo.tail()
+
+
+@pytest.mark.parametrize("variant", [[], ["--docker"]], ids=["processes", "docker"])
+def test_a_bad_version_is_taken_back_when_somebody_agrees(stack: ExitStack, variant: list[str]) -> None:
+    if variant:
+        program("dockerd")
+    demo = start(stack, "--scenario", "bad-deploy", *variant)
+    assert demo.wait() == 0, demo.tail()
+    assert demo.told()[-len(ASKING) :] == ASKING
+    told = demo.log.read_text()
+    assert 'the team is asked "May undo-bad-deployment do rollback, notify on docker/demo/compose/shop/orders?' in told
+    assert re.search(r"rollback: shop-orders-1 started \S+ from amend-demo/shop:1\.0\.0", told)
+    assert nothing_is_left(demo)
 
 
 def test_an_interrupt_leaves_nothing(stack: ExitStack) -> None:

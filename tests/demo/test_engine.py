@@ -1,7 +1,9 @@
 """What docker clients, Prometheus' discovery and Amend's verbs ask of an engine: the demo's own and Docker's agree."""
 
+import asyncio
 import os
 import signal
+from datetime import timedelta
 from typing import Any
 
 import docker
@@ -10,8 +12,12 @@ import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 
+from receiver.errors import Permanent
+from receiver.settings import platforms
+from receiver.targets.docker.host import DockerHost
+from receiver.workload import Selector
 from tests.bed.processes import answers, until
-from tests.demo.conftest import BROKEN_IMAGE, IMAGE, NETWORK, PORT, Engine, ProcessEngine, address
+from tests.demo.conftest import BROKEN_IMAGE, DEAD_IMAGE, IMAGE, NETWORK, PORT, Engine, ProcessEngine, address
 
 SECOND = 1_000_000_000
 USERS = ("python3", "-m", "shop.users")
@@ -68,6 +74,19 @@ def running(engine: Engine, text: str = POLITE, name: str = "script") -> Contain
     until(container.logs, why="the script's first word")
     container.reload()
     return container
+
+
+def roll_back(engine: Engine, *, to: str) -> None:
+    """As a playbook of Amend does it."""
+
+    async def roll_back() -> None:
+        host = DockerHost(platforms.Docker(url=engine.url))
+        workload = await host.resolve(
+            Selector(platform="docker", instance=None, kind="compose", name="users", scope="shop")
+        )
+        await host.rollback(workload, to=to, within=timedelta(seconds=60))
+
+    asyncio.run(roll_back())
 
 
 def is_running(pid: int) -> bool:
@@ -222,21 +241,59 @@ def test_a_like_configured_container_joins_under_the_same_name(engine: Engine) -
     assert [found.name for found in engine.client.containers.list(all=True)] == ["shop-users-one"]
 
 
+def test_a_name_is_changed_to_another_free_one_alone(engine: Engine) -> None:
+    container, _ = script(engine, POLITE, "one"), script(engine, POLITE, "two")
+    api: Any = engine.client.api
+
+    def rename(name: str) -> tuple[int, str]:
+        answer = api.post(f"{api.base_url}/v1.41/containers/{container.id}/rename", params={"name": name})
+        return answer.status_code, answer.text
+
+    assert rename("two")[0] == 409
+    assert rename("a name")[0] == 400
+    for name, said in (("one", "the same name as its current name"), ("", "names may be empty")):
+        status, text = rename(name)
+        assert (status, said in text) == (400, True)
+    assert rename("three") == (204, "")
+    assert engine.client.containers.get("three") == container
+
+
+def test_amend_rolls_a_bad_version_back(engine: Engine) -> None:
+    bad = users(engine, image=BROKEN_IMAGE)
+    bad.restart(timeout=5)
+    healthy(bad)
+    assert requests.get(f"{address(bad)}/users/1", timeout=60).status_code == 500
+
+    roll_back(engine, to=IMAGE)
+    (good,) = engine.client.containers.list(all=True)
+    assert (good.name, good.attrs["Config"]["Image"]) == (bad.name, IMAGE)
+    assert good.id != bad.id
+    assert (good.labels, health(good)) == (bad.labels, "healthy")
+    assert requests.get(f"{address(good)}/users/1", timeout=60).status_code == 200
+
+
+def test_amend_puts_the_old_container_back_when_the_other_version_does_not_get_well(engine: Engine) -> None:
+    container = users(engine)
+    with pytest.raises(Permanent, match=r"has exited with code 1.* the container from before was put back"):
+        roll_back(engine, to=DEAD_IMAGE)
+    assert engine.client.containers.list(all=True) == [container]
+    healthy(container)
+    assert container.name == "shop-users-1"
+
+
+def test_amend_touches_nothing_where_the_image_is_missing(engine: Engine) -> None:
+    before = users(engine).attrs["State"]["StartedAt"]
+    with pytest.raises(Permanent, match="the engine has no image"):
+        roll_back(engine, to="amend-demo/shop:0.9.0")
+    (after,) = engine.client.containers.list(all=True)
+    assert after.attrs["State"]["StartedAt"] == before
+
+
 def test_a_client_that_is_too_new_is_refused(process_engine: ProcessEngine) -> None:
     newer = docker.DockerClient(base_url=f"unix://{process_engine.socket}", version="1.45")
     with pytest.raises(APIError, match=r"client version 1\.45 is too new. Maximum supported API version is 1\.41"):
         newer.containers.list()
     newer.close()
-
-
-def test_a_bad_version_outlives_a_restart(process_engine: ProcessEngine) -> None:
-    client = process_engine.connect()
-    client.networks.create(NETWORK)
-    container = users(Engine(client), image=BROKEN_IMAGE)
-    container.restart(timeout=5)
-    healthy(container)
-    assert requests.get(f"{address(container)}/users/1", timeout=60).status_code == 500
-    client.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

@@ -93,7 +93,12 @@ class Engine:
         return container
 
     def rename(self, container: Container, name: str) -> None:
+        if not name:
+            raise Refusal(400, "Neither old nor new names may be empty")
+        if container.name == name.removeprefix("/"):
+            raise Refusal(400, "Renaming a container with the same name as its current name")
         container.name = self._free_name(name)
+        self._write_hosts()
 
     async def start(self, container: Container) -> bool:
         """False when it runs already."""

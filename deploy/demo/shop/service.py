@@ -25,6 +25,9 @@ from shop.faults import BadFault, Faults
 #: Requests worked on at once, as in a pool of threads or database connections: more load than that must wait its turn.
 PLACES = int(os.environ.get("SHOP_PLACES", "2"))
 
+BUILD = Gauge("shop_build_info", "1, with the version that runs; the image says which.", ["version"])
+BUILD.labels(os.environ.get("SHOP_VERSION", "")).set(1)
+
 REQUESTS = Counter("http_requests_total", "HTTP requests answered, by status code.", ["code"])
 DURATION = Histogram(
     "http_request_duration_seconds",

@@ -47,7 +47,7 @@ def _tell(on_stage: Stage, scenario: Scenario, *, narrator: Narrator) -> None:
     ready = Link("ready", "a quiet shop and a band for it", loop.ready)
     narrator.tell(ready.name, _close(ready, on_stage))
     narrator.begin()
-    scenario.strike(on_stage.client, on_stage.engine)
+    loop.strike()
     narrator.tell("fault", scenario.says, style="bold red")
     for link in loop.links():
         narrator.tell(link.name, _close(link, on_stage), style="bold green" if link.name == "verified" else "")
@@ -71,7 +71,7 @@ def _close(link: Link, on_stage: Stage) -> str:
 
 
 def _keep(on_stage: Stage, *, narrator: Narrator) -> None:
-    narrator.tell("kept", f"{on_stage.place.page}   API key {on_stage.key}", style="bold")
+    narrator.tell("kept", f"{on_stage.place.page}   API key {on_stage.place.key('demo')}", style="bold")
     narrator.tell("kept", "all of it runs until Ctrl-C", style="bold")
     while True:
         on_stage.check()

@@ -56,8 +56,19 @@ def start(client: Client, service: str, *, number: int, image: str, port: int, p
     api.start(created["Id"])
 
 
+def replace(client: Client, service: str, *, image: str, port: int, places: int) -> None:
+    """The service's only container by one of another image, as `docker compose up` does; healthy when this returns."""
+    for container in shop(client, service):
+        container.stop()
+        container.remove()
+    start(client, service, number=1, image=image, port=port, places=places)
+    wait_until(lambda: all(map(_healthy, shop(client, service))), what=f"{service} to be healthy")
+
+
 def containers(client: Client) -> list[Container]:
-    return client.containers.list(all=True, filters={"label": f"com.docker.compose.project={PROJECT}"})
+    # Without those that go away meanwhile, as in a rollback.
+    project = f"com.docker.compose.project={PROJECT}"
+    return client.containers.list(all=True, ignore_removed=True, filters={"label": project})
 
 
 def shop(client: Client, service: str | None = None) -> list[Container]:

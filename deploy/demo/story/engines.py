@@ -1,6 +1,6 @@
 """Engines for the shop: child processes by default, a real Docker Engine with --docker.
 
-The stage enters one of them and gets a URL, an image that is there, and the port that the shop listens on.
+The stage enters one of them and gets a URL where the shop's images are there, and the port that the shop listens on.
 """
 
 import json
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -22,8 +23,8 @@ from requests.exceptions import RequestException
 from story import image
 from story.part import PATIENCE, Broken, running, wait_until
 from story.parts import DEMO
+from story.versions import BAD, ENVIRONMENTS, GOOD, tag
 
-IMAGE = "amend-demo/shop:1.0.0"
 SOCKET = "unix:///var/run/docker.sock"
 PORT = 8000  # each container has a network of its own
 
@@ -32,7 +33,6 @@ PORT = 8000  # each container has a network of its own
 class Engine:
     what: str  #: in words
     url: str
-    image: str
     port: int
 
 
@@ -42,7 +42,7 @@ def processes(root: Path) -> Iterator[Engine]:
     port = _free_everywhere()
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     images = root / "images.json"
-    images.write_text(json.dumps({IMAGE: {"Env": [f"PATH={path}"], "WorkingDir": str(DEMO)}}))
+    images.write_text(json.dumps({tag(version): _image(version, path=path) for version in ENVIRONMENTS}))
     state = root / "engine"
     state.mkdir()
     at = root / "engine.sock"
@@ -54,7 +54,12 @@ def processes(root: Path) -> Iterator[Engine]:
             return at.exists()
 
         wait_until(listening, what="the engine's socket")
-        yield Engine("child processes behind the Docker API", f"unix://{at}", IMAGE, port)
+        yield Engine("child processes behind the Docker API", f"unix://{at}", port)
+
+
+def _image(version: str, *, path: str) -> dict[str, Any]:
+    environment = {"PATH": path, **ENVIRONMENTS[version]}
+    return {"Env": [f"{name}={value}" for name, value in environment.items()], "WorkingDir": str(DEMO)}
 
 
 @contextmanager
@@ -62,23 +67,25 @@ def containers(root: Path, *, base: str | None) -> Iterator[Engine]:
     """The Docker Engine of this machine, or, when none answers, one of the demo's own."""
     url = os.environ.get("DOCKER_HOST", SOCKET)
     if _version(url):
-        with _with_image(url, base=base) as engine:
+        with _with_images(url, base=base) as engine:
             yield engine
         return
     if "DOCKER_HOST" in os.environ:
         raise Broken(f"no Docker Engine answers at DOCKER_HOST={url}; start it, or unset DOCKER_HOST")
-    with _own(root) as url, _with_image(url, base=base) as engine:
+    with _own(root) as url, _with_images(url, base=base) as engine:
         yield engine
 
 
 @contextmanager
-def _with_image(url: str, *, base: str | None) -> Iterator[Engine]:
+def _with_images(url: str, *, base: str | None) -> Iterator[Engine]:
     with closing(docker.DockerClient(base_url=url, version="auto", timeout=PATIENCE)) as client:
-        image.make(client, IMAGE, base=base)
+        image.make(client, tag(GOOD), base=base, environment=ENVIRONMENTS[GOOD])
+        image.derive(client, tag(BAD), model=tag(GOOD), environment=ENVIRONMENTS[BAD])
         try:
-            yield Engine(f"containers of Docker Engine {_version(url)}", url, IMAGE, PORT)
+            yield Engine(f"containers of Docker Engine {_version(url)}", url, PORT)
         finally:
-            client.images.remove(IMAGE, force=True)
+            for version in (BAD, GOOD):  # what is made of the other one goes first
+                client.images.remove(tag(version), force=True)
 
 
 @contextmanager

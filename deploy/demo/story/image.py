@@ -7,11 +7,12 @@ shop, which are plain Python and run on any python from 3.11.
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,25 +33,38 @@ ENVIRONMENT = {
 LINKED = re.compile(r"(/\S+) \(0x")  # a library in what ldd prints, whether found or named by its path
 
 
-def make(client: Client, tag: str, *, base: str | None) -> None:
+def make(client: Client, tag: str, *, base: str | None, environment: Mapping[str, str] | None = None) -> None:
     if base:
-        _build_on(client, tag, base=base)
+        _build_on(client, tag, base=base, environment=environment or {})
     else:
-        _import(client, tag)
+        _import(client, tag, environment=environment or {})
 
 
-def _import(client: Client, tag: str) -> None:
+def derive(client: Client, tag: str, *, model: str, environment: Mapping[str, str]) -> None:
+    """The model with another environment, and nothing else."""
+    dockerfile = "\n".join([f"FROM {model}", *_settings(environment)])
+    client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag=tag, rm=True)
+
+
+def _import(client: Client, tag: str, *, environment: Mapping[str, str]) -> None:
     repository, _, version = tag.rpartition(":")
-    changes = [f"ENV {name}={value}" for name, value in ENVIRONMENT.items()]
     tree = _tar([*_python(), *_shop(HOME)], link=(Path("/usr/local/bin/python3"), PYTHON))
     api: Any = client.api
-    api.import_image_from_data(tree, repository=repository, tag=version, changes=changes)
+    api.import_image_from_data(
+        tree, repository=repository, tag=version, changes=_settings({**ENVIRONMENT, **environment})
+    )
 
 
-def _build_on(client: Client, tag: str, *, base: str) -> None:
-    dockerfile = f"FROM {base}\nCOPY srv {HOME}\nENV PYTHONPATH={ENVIRONMENT['PYTHONPATH']}\n".encode()
-    context = io.BytesIO(_tar(_shop(Path("srv")), text=("Dockerfile", dockerfile)))
+def _build_on(client: Client, tag: str, *, base: str, environment: Mapping[str, str]) -> None:
+    settings = _settings({"PYTHONPATH": ENVIRONMENT["PYTHONPATH"], **environment})
+    dockerfile = "\n".join([f"FROM {base}", f"COPY srv {HOME}", *settings])
+    context = io.BytesIO(_tar(_shop(Path("srv")), text=("Dockerfile", dockerfile.encode())))
     client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
+
+
+def _settings(environment: Mapping[str, str]) -> list[str]:
+    """As a Dockerfile has them, which knows a shell's quotes."""
+    return [f"ENV {name}={shlex.quote(value)}" for name, value in environment.items()]
 
 
 def _shop(at: Path) -> Iterator[tuple[Path, Path]]:

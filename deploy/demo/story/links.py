@@ -3,14 +3,16 @@
 The story asks for one after the other. A link answers in words once it has been observed, and with None until then.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import httpx
+from docker.models.containers import Container
 
 from story import compose
+from story.approver import COMMENT, NAME, Approver
 from story.part import PATIENCE, Broken, finished
 from story.parts import AMEND
 from story.scenario import Scenario
@@ -28,6 +30,26 @@ class Link:
     within: int = PATIENCE  #: seconds after the link before it
 
 
+@dataclass(frozen=True)
+class Life:
+    """A container from one start to its end."""
+
+    name: str
+    image: str
+    started_at: str
+
+    @classmethod
+    def of(cls, container: Container) -> "Life":
+        config, state = container.attrs["Config"], container.attrs["State"]
+        return cls(str(container.name), config["Image"], state["StartedAt"])
+
+    def begun(self, before: "Sequence[Life]") -> str:
+        """In words; the image where it is another than that of the life before."""
+        begun = f"{self.name} started {_clock(self.started_at)}"
+        other = any(life.name == self.name and life.image != self.image for life in before)
+        return f"{begun} from {self.image}" if other else begun
+
+
 class Loop:
     """One alert's way through the parts."""
 
@@ -37,17 +59,27 @@ class Loop:
         self._prometheus = httpx.Client(base_url=f"http://{stage.place.prometheus}/api/v1", timeout=30, trust_env=False)
         self._amend = httpx.Client(
             base_url=f"http://{stage.place.amend}/api/v1",
-            headers={"Authorization": f"Bearer {stage.key}"},
+            headers={"Authorization": f"Bearer {stage.place.key('demo')}"},
             timeout=30,
             trust_env=False,
         )
-        self._before = self._started()
+        self._approver = Approver(stage)
+        self._before = self._running()
+
+    def strike(self) -> None:
+        self._scenario.strike(self._stage)
+        self._before = self._running()
 
     def links(self) -> Sequence[Link]:
+        asking = (
+            Link("asked", "a question in the team's inbox", self._asked),
+            Link("agreed", "an answer that Amend takes", self._agreed),
+        )
         return (
             Link("anomaly", "an alert of Prometheus that is at least pending", self._anomaly),
             Link("alert", "an alert of Prometheus that fires", self._firing),
             Link("webhook", "the alert's episode in Amend", self._webhook),
+            *(asking if self._scenario.asks else ()),
             Link("guards", "a run of the playbook that was allowed to act", self._guards),
             Link("action", f"a finished {self._scenario.remedy}", self._action),
             Link("notified", "the notification in the team's inbox", self._notified),
@@ -84,21 +116,33 @@ class Loop:
         episode = self._episode()
         return f"Alertmanager's delivery is stored: episode {episode['id']}" if episode else None
 
+    def _asked(self) -> str | None:
+        self._run()  # which says so when there is nothing to ask about
+        letter = self._approver.question()
+        return f'the team is asked "{letter["title"]}"' if letter else None
+
+    def _agreed(self) -> str | None:
+        letter = self._approver.question()
+        if letter is None:
+            return None
+        self._approver.agree(letter)
+        return f'{NAME} agrees: "{COMMENT}"'
+
     def _guards(self) -> str | None:
         run = self._run()
-        if run is None or run["status"] in ("matched", "queued"):
+        if run is None or run["status"] in ("matched", "waiting_approval", "queued"):
             return None
         return f"{len(run['guards'])} guards let run {run['id']} of {run['playbook']} act on {run['target']['name']}"
 
     def _action(self) -> str | None:
-        started = {name: at for name, at in self._started().items() if self._before.get(name) != at}
+        started = [each for each in self._running() if each not in self._before]
         run = self._run()
         if not started or run is None or run["status"] not in ("verifying", "done"):
             return None
-        return f"{run['steps'][0]['verb']}: {_listed(f'{name} started {_clock(at)}' for name, at in started.items())}"
+        return f"{run['steps'][0]['verb']}: {', '.join(life.begun(self._before) for life in started)}"
 
     def _notified(self) -> str | None:
-        letters = self._stage.inbox.letters
+        letters = [letter for letter in self._stage.inbox.letters if not letter["question"]]
         return f'the team got "{letters[-1]["message"]}"' if letters else None
 
     def _verified(self) -> str | None:
@@ -116,10 +160,10 @@ class Loop:
             raise Broken(f"amend audit verify: {done.stdout}{done.stderr}")
         return done.stdout.partition(" (")[0].strip()
 
-    def _started(self) -> Mapping[str, str]:
-        """When each container of the service started, as the engine says."""
-        containers = compose.shop(self._stage.client, self._scenario.service)
-        return {str(each.name): each.attrs["State"]["StartedAt"] for each in containers}
+    def _running(self) -> Sequence[Life]:
+        """The lives of the service's containers, as the engine tells them."""
+        lives = map(Life.of, compose.shop(self._stage.client, self._scenario.service))
+        return sorted(lives, key=lambda life: life.name)
 
     def _alerts(self) -> list[dict[str, Any]]:
         answer = self._prometheus.get("/alerts").raise_for_status().json()
@@ -154,7 +198,3 @@ class Loop:
 def _clock(at: str) -> str:
     """An engine's timestamp as local time; its nanoseconds are more than Python reads."""
     return datetime.fromisoformat(f"{at[:19]}+00:00").astimezone().strftime("%H:%M:%S")
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return ", ".join(sorted(texts))

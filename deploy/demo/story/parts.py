@@ -16,6 +16,7 @@ from story.part import Broken, Part, finished, running
 
 DEMO = Path(__file__).parents[1]
 AMEND = Path(sys.executable).parent / "amend"
+KEYS = ("demo", "anna")  #: who has one in amend.yml
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,12 @@ class Place:
     def page(self) -> str:
         return f"http://{self.amend}/"
 
-    @property
-    def key_file(self) -> Path:
-        return self.root / "api.key"
+    def key_file(self, name: str) -> Path:
+        return self.root / f"{name}.key"
+
+    def key(self, name: str) -> str:
+        """An API key of Amend, by whose it is in amend.yml."""
+        return self.key_file(name).read_text()
 
     @property
     def data(self) -> Path:

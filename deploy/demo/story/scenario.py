@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import httpx
 
-from story import compose
-from story.engines import Engine
+from story import compose, deployment
 from story.part import Broken
+from story.stage import Stage
+from story.versions import BAD, GOOD, tag
 
-Strike = Callable[[compose.Client, Engine], None]
+Strike = Callable[[Stage], None]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Scenario:
     detector: str
     alert: str
     playbook: str
+    asks: bool = False  #: whether people must agree before the playbook acts
     service: str = "orders"
     places: int = 20  #: requests that an instance works on at once: enough not to wait, also on a busy machine
 
@@ -31,9 +33,9 @@ class Scenario:
 def faults(service: str, **amounts: float) -> Strike:
     """Injects them into every instance of the service."""
 
-    def strike(client: compose.Client, engine: Engine) -> None:
-        for container in compose.shop(client, service):
-            url = f"{compose.url(container, port=engine.port)}/faults"
+    def strike(stage: Stage) -> None:
+        for container in compose.shop(stage.client, service):
+            url = f"{compose.url(container, port=stage.engine.port)}/faults"
             answer = httpx.post(url, json=amounts, timeout=30, trust_env=False)
             if not answer.is_success:
                 raise Broken(f"{container.name} refuses the fault: {answer.text}")
@@ -44,9 +46,19 @@ def faults(service: str, **amounts: float) -> Strike:
 def crowd(times: int) -> Strike:
     """So many times the usual visitors."""
 
-    def strike(client: compose.Client, engine: Engine) -> None:
+    def strike(stage: Stage) -> None:
         for number in range(2, times + 1):
-            compose.start(client, "load", number=number, image=engine.image, port=engine.port)
+            compose.start(stage.client, "load", number=number, image=tag(GOOD), port=stage.engine.port)
+
+    return strike
+
+
+def deployed(service: str, version: str) -> Strike:
+    """In the place of the version that ran."""
+
+    def strike(stage: Stage) -> None:
+        port, places = stage.engine.port, stage.places
+        deployment.deploy(stage.client, stage.place, service, version, port=port, places=places)
 
     return strike
 
@@ -90,6 +102,16 @@ SCENARIOS = {
             alert="QueueAnomaly",
             playbook="scale-crowded-service",
             places=2,
+        ),
+        Scenario(
+            name="bad-deploy",
+            says=f"orders {BAD} has been deployed, and fails seven requests in ten",
+            strike=deployed("orders", BAD),
+            remedy="rollback",
+            detector="error_ratio",
+            alert="ErrorRatioAnomaly",
+            playbook="undo-bad-deployment",
+            asks=True,
         ),
     )
 }

@@ -16,13 +16,14 @@ import docker
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from story import compose, history, parts
+from story import compose, deployment, history, parts
 from story.endings import ignore_endings
 from story.engines import Engine
 from story.inbox import Inbox, listening
 from story.narrator import Narrator
 from story.part import PATIENCE, Broken, Part, wait_until
 from story.ports import free
+from story.versions import GOOD, tag
 
 EngineIn = Callable[[Path], AbstractContextManager[Engine]]
 """Starts an engine that keeps its files in a folder."""
@@ -39,10 +40,7 @@ class Stage:
     client: compose.Client
     inbox: Inbox
     parts: tuple[Part, ...]
-
-    @property
-    def key(self) -> str:
-        return self.place.key_file.read_text().strip()
+    places: int  #: requests that an instance works on at once
 
     def check(self) -> None:
         """Broken when a part has ended."""
@@ -64,7 +62,7 @@ def stage(engine_in: EngineIn, *, places: int, narrator: Narrator) -> Iterator[S
 def _set(root: Path, engine_in: EngineIn, *, places: int, narrator: Narrator, end: ExitStack) -> Stage:
     engine = end.enter_context(engine_in(root))
     client = end.enter_context(closing(docker.DockerClient(base_url=engine.url, version="auto", timeout=PATIENCE)))
-    end.enter_context(compose.shop_open(client, image=engine.image, port=engine.port, places=places))
+    end.enter_context(compose.shop_open(client, image=tag(GOOD), port=engine.port, places=places))
     opened = time.monotonic()
     narrator.tell("shop", f"orders, users and payments, with visitors: {engine.what}")
 
@@ -80,17 +78,28 @@ def _set(root: Path, engine_in: EngineIn, *, places: int, narrator: Narrator, en
 
     # Prometheus last: what it sends must find a listener.
     amend = end.enter_context(parts.amend(place))
+    _tell_of_the_version(place, narrator)
     alertmanager = end.enter_context(parts.alertmanager(place))
     prometheus = end.enter_context(parts.prometheus(place))
     narrator.tell("parts", f"Prometheus {place.prometheus} · Alertmanager {place.alertmanager} · Amend {place.page}")
     end.callback(ignore_endings)  # the first to run: what stops the parts must not be stopped
-    return Stage(place, engine, client, inbox, (prometheus, alertmanager, amend))
+    return Stage(place, engine, client, inbox, (prometheus, alertmanager, amend), places)
+
+
+def _tell_of_the_version(place: parts.Place, narrator: Narrator) -> None:
+    """As old as the history: to Amend the shop is not newly deployed."""
+    for service in compose.SERVICES:
+        deployment.tell(place, service, GOOD, ago=history.LENGTH)
+    narrator.tell(
+        "markers", f"Amend is told that version {GOOD} was deployed {history.LENGTH.seconds // 60} minutes ago"
+    )
 
 
 def _write_secrets(place: parts.Place) -> None:
-    key = secrets.token_urlsafe(32)
-    place.key_file.write_text(key)
-    (place.root / "api-key.sha256").write_text(hashlib.sha256(key.encode()).hexdigest())
+    for name in parts.KEYS:
+        key = secrets.token_urlsafe(32)
+        place.key_file(name).write_text(key)
+        (place.root / f"{name}.sha256").write_text(hashlib.sha256(key.encode()).hexdigest())
     (place.root / "webhook.token").write_text(secrets.token_urlsafe(32))
 
 
