@@ -132,6 +132,7 @@ class Execution:
             within=span,
             workload=case.workload,
             platform=case.platform,
+            leads_to=planned.leads_to,
             alertmanager=world.alertmanager,
             analyst=world.analyst,
             deployments=world.deployments,

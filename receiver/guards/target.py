@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from receiver.actions import ACTIONS
 from receiver.case import LATER, Case, World
+from receiver.errors import Permanent
 from receiver.guards.guard import LedgerGuard, ask
 from receiver.matchers import all_match
 from receiver.render import Unrenderable
@@ -23,17 +24,42 @@ class TargetResolves:
     name = "target"
 
     async def check(self, case: Case, world: World) -> None:
-        target = case.playbook.target
-        if not isinstance(target, Target):
-            return
+        await find(case, world)
+        await _foresee(case, world)
+
+
+async def find(case: Case, world: World) -> None:
+    """The workload as it is now."""
+    target = case.playbook.target
+    if not isinstance(target, Target):
+        return
+    try:
+        selector = target.selector(case.context)
+    except Unrenderable as missing:
+        raise case.refuse(Reason.NO_TARGET, str(missing)) from missing
+    if not selector.name.strip():
+        raise case.refuse(Reason.NO_TARGET, "the target's name is empty")
+    case.platform = _platform(case, world, selector.platform, selector.instance)
+    case.workload = await case.platform.resolve(selector)
+
+
+async def _foresee(case: Case, world: World) -> None:
+    """What the steps come to that leave it open: people agree to that, and nothing else is done."""
+    if case.platform is None or case.workload is None:
+        return
+    case.foreseen = {}
+    for step in (*case.playbook.steps, *case.playbook.on_failure):
+        action = ACTIONS[step.verb]
+        if not action.chooses:
+            continue
+        arguments = step.arguments(case.context)
         try:
-            selector = target.selector(case.context)
-        except Unrenderable as missing:
-            raise case.refuse(Reason.NO_TARGET, str(missing)) from missing
-        if not selector.name.strip():
-            raise case.refuse(Reason.NO_TARGET, "the target's name is empty")
-        case.platform = _platform(case, world, selector.platform, selector.instance)
-        case.workload = await case.platform.resolve(selector)
+            leads_to = await action.leads_to(
+                arguments, platform=case.platform, workload=case.workload, deployments=world.deployments
+            )
+        except Permanent as error:  # no reason to leave out the other steps: this one will say so
+            leads_to = f"nothing: {error}"
+        case.foreseen[step.verb, arguments.model_dump_json()] = leads_to
 
 
 class AlsoFiring(LedgerGuard):

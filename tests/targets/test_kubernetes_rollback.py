@@ -233,6 +233,24 @@ def test_what_changes_at_the_same_moment_is_left_alone_and_may_be_tried_again(
     assert image(api, found) == "shop/x:3"
 
 
+@EVERY_KIND
+def test_where_it_leads_is_told_beforehand_and_held_to(api: KubernetesApi, cluster: Cluster, make: Make) -> None:
+    found = api.add(make())
+    deploy(api, found, "shop/x:2")
+    workload = resolve(cluster, found)
+    way = run(cluster.way_back(workload, to=None))
+    first = f"shop/{found['metadata']['name']}:1.0"
+    assert way == f"revision 1 ({first}) in place of shop/x:2"
+    run(cluster.restart(workload, within=WITHIN))
+    assert run(cluster.way_back(workload, to=None)) == way, "a restart deploys nothing"
+
+    deploy(api, found, "shop/x:3")  # by somebody, who mends what the alert is about
+    sent = len(api.changes)
+    with pytest.raises(Permanent, match=r"would go to .*place of shop/x:3 by now; it was to go to revision 1 \("):
+        run(cluster.rollback(workload, to=None, within=WITHIN, foreseen=way))
+    assert len(api.changes) == sent
+
+
 def test_what_is_replaced_at_the_same_moment_is_left_alone(api: KubernetesApi, cluster: Cluster) -> None:
     found = api.add(deployment())
     deploy(api, found, "shop/x:2")

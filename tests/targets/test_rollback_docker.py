@@ -199,6 +199,22 @@ def test_those_on_the_image_already_are_left_alone(
     assert len(docker_proxy.changes) == sent
 
 
+def test_where_it_leads_is_told_beforehand_and_held_to(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost, images: dict[str, Image]
+) -> None:
+    compose_container(docker_engine, 1, image=NEW)
+    way = run(host.way_back(orders(host), to=OLD))
+    assert way == f"{OLD} ({str(images[OLD].id)[:19]}) in place of {NEW} ({str(images[NEW].id)[:19]})"
+    images[BROKEN].tag("shop/orders", "1.0")  # somebody builds another one under the same name
+    with pytest.raises(Permanent, match=f"it was to go to {OLD}"):
+        run(host.rollback(orders(host), to=OLD, within=WITHIN, foreseen=way))
+    assert docker_proxy.changes == []
+    images[OLD].tag("shop/orders", "1.0")
+    run(host.rollback(orders(host), to=OLD, within=WITHIN, foreseen=way))
+    with pytest.raises(Permanent, match="already"):
+        run(host.way_back(orders(host), to=OLD))
+
+
 # ── what is refused before anything is sent ──
 
 

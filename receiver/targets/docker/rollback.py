@@ -20,16 +20,21 @@ REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_:@/-]*(\.[a-zA-Z0-9_:@/-]+)*", re
 """What an image can be called, loosely: it becomes part of a path, so that there are no two dots in a row."""
 
 ID = 12  #: what docker shows of an id
+ID_SHOWN = len("sha256:") + ID
 
 PUT_BACK = 30.0  #: seconds kept to put an old container back, or a third of what there is
 
 
+async def way_back(engine: Engine, members: Sequence[Container], to: str) -> str:
+    """By the image's id as well: a tag may be moved meanwhile."""
+    image, stale = await _stale(engine, members, to)
+    now = sorted({f"{member.tag} ({member.image[:ID_SHOWN]})".lstrip() for member in stale})
+    return f"{to} ({image.id[:ID_SHOWN]}) in place of {', '.join(now)}"
+
+
 async def roll_back(engine: Engine, members: Sequence[Container], to: str) -> Sequence[Mapping[str, Any]]:
     """Before and after of each that was not on the image already."""
-    image = await _image(engine, to)
-    stale = [member for member in members if member.image != image.id]
-    if not stale:
-        raise Permanent(f"{', '.join(member.name for member in members)}: on the image {to} already")
+    image, stale = await _stale(engine, members, to)
     await _refuse_shared_networks(engine, stale)
     plans = [(member, replacement(member, await _brought(engine, member), image=image, called=to)) for member in stale]
     done: list[Mapping[str, Any]] = []
@@ -42,6 +47,15 @@ async def roll_back(engine: Engine, members: Sequence[Container], to: str) -> Se
             raise in_part(error, f"{len(done)} of {len(stale)} containers rolled back to {to}") from error
         done.append({"before": member.summary(), "after": new.summary()})
     return done
+
+
+async def _stale(engine: Engine, members: Sequence[Container], to: str) -> tuple[Image, Sequence[Container]]:
+    """The image, and those that are not on it; Permanent when there is none of either."""
+    image = await _image(engine, to)
+    stale = [member for member in members if member.image != image.id]
+    if not stale:
+        raise Permanent(f"{', '.join(member.name for member in members)}: on the image {to} already")
+    return image, stale
 
 
 async def _image(engine: Engine, to: str) -> Image:
