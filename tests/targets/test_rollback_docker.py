@@ -17,7 +17,7 @@ from receiver.workload import Workload
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.processes import free_port
 from tests.bed.proxy import Fault, Proxy
-from tests.targets.conftest import compose_container, docker_selector, run
+from tests.targets.conftest import ALLOWED, compose_container, docker_selector, run
 
 WITHIN = timedelta(seconds=60)
 BRIEFLY = timedelta(seconds=6)
@@ -359,6 +359,55 @@ def test_one_answer_that_is_lost_is_looked_up_and_undone(
         rolled_back(host, OLD)
     assert (seen(docker_engine).id, seen(docker_engine).status) == (old.id, "running")
     assert len(docker_engine.client.containers.list(all=True)) == 1
+
+
+# ── what is left behind when Amend is killed in the middle ──
+
+
+@pytest.mark.usefixtures("images")
+@pytest.mark.parametrize("made", [False, True], ids=["put aside", "and the new one made"])
+def test_a_replacement_that_was_cut_off_is_told_and_nothing_is_done_until_it_is_cleared_up(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost, *, made: bool
+) -> None:
+    workload = _before_the_end(docker_engine, host, made=made)
+    aside = f"{workload.members[0][:12]}_shop-orders-1"
+    selectors = [docker_selector("compose", "orders", scope="shop"), docker_selector("container", aside)]
+    for selector in [*selectors, docker_selector("container", "shop-orders-1")] if made else selectors:
+        with pytest.raises(Permanent, match=f"{aside} was put aside for another shop-orders-1, and is still there"):
+            run(host.resolve(selector))
+    for act in (
+        lambda: run(host.restart(workload, within=WITHIN)),
+        lambda: run(host.scale(workload, 1, within=WITHIN)),
+        lambda: run(host.rollback(workload, to=OLD, within=WITHIN)),
+    ):
+        with pytest.raises(Permanent, match="was put aside"):
+            act()
+    assert docker_proxy.changes == []
+    docker_engine.run(name="orders-1", labels=ALLOWED)  # which is part of its name, and another one
+    assert run(host.resolve(docker_selector("container", "orders-1"))).healthy
+    docker_engine.client.containers.get(aside).remove(force=True)
+    if made:
+        assert orders(host).healthy
+
+
+def _before_the_end(engine: DockerEngine, host: DockerHost, *, made: bool) -> Workload:
+    """Killed after the old container was renamed; or after the new one was started in its place."""
+    old = compose_container(engine, 1, image=NEW)
+    workload = orders(host)
+    engine.client.api.rename(old.id, f"{str(old.id)[:12]}_shop-orders-1")  # type: ignore[no-untyped-call]
+    if made:
+        old.stop(timeout=0)
+        compose_container(engine, 1, image=OLD)
+    return workload
+
+
+def test_two_containers_of_one_number_are_being_replaced_by_somebody(
+    docker_engine: DockerEngine, host: DockerHost
+) -> None:
+    compose_container(docker_engine, 1)
+    compose_container(docker_engine, 1, name="0123456789ab_shop-orders-1")  # so does docker compose up
+    with pytest.raises(Permanent, match="0123456789ab_shop-orders-1 and shop-orders-1 are both number 1 of compose"):
+        orders(host)
 
 
 def test_nobody_listening_is_temporary(docker_engine: DockerEngine, host: DockerHost, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from receiver.settings import platforms
 from receiver.targets.docker.compose import PROJECT, SERVICE, number, service_of, siblings
 from receiver.targets.docker.container import Container
 from receiver.targets.docker.engine import Engine
+from receiver.targets.docker.leftovers import refuse_left_behind, refuse_twins
 from receiver.targets.docker.rollback import roll_back, way_back
 from receiver.targets.docker.running import grace, in_part, running
 from receiver.targets.docker.scaling import grow, shrink
@@ -151,7 +152,9 @@ class DockerHost:
     async def _members(self, engine: Engine, selector: Selector) -> list[Container]:
         """What the selector names, in order, each of it allowed."""
         # The filter only saves work (by name it is an unanchored regex): what counts is that it fits exactly.
-        listed = [found for found in await engine.containers(_filter(selector)) if _fits(found, selector)]
+        found = await engine.containers(_filter(selector))
+        refuse_left_behind(found, selector)
+        listed = [each for each in found if _fits(each, selector)]
         seen = [await engine.inspect(found["Id"]) for found in listed]
         members = [member for member in seen if member]
         if not members:
@@ -163,7 +166,10 @@ class DockerHost:
             if not self._allows(member):
                 why = f"{member.name} has none of the labels that allow acting on it (allow: of docker {self.name})"
                 raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
-        return sorted(members, key=lambda member: (number(member), member.name))
+        members = sorted(members, key=lambda member: (number(member), member.name))
+        if selector.kind == "compose":
+            refuse_twins(members, selector)
+        return members
 
     def _allows(self, member: Container) -> bool:
         return platforms.selected(member.labels, self._allow)

@@ -13,6 +13,7 @@ from receiver.targets.docker.blueprint import Blueprint
 from receiver.targets.docker.container import Container
 from receiver.targets.docker.engine import Engine
 from receiver.targets.docker.image import Image
+from receiver.targets.docker.leftovers import aside
 from receiver.targets.docker.replacement import replacement
 from receiver.targets.docker.running import grace, in_part, running
 
@@ -94,7 +95,7 @@ async def _swap(engine: Engine, old: Container, new: Blueprint, image: Image) ->
     kept = min(PUT_BACK, engine.remaining / 3)
     try:
         with engine.sparing(kept):
-            await engine.rename(old.id, _aside(old))
+            await engine.rename(old.id, aside(old.id, old.name))
     except Uncertain as error:
         raise await _put_back(engine, old, image, error) from error
     try:
@@ -106,14 +107,9 @@ async def _swap(engine: Engine, old: Container, new: Blueprint, image: Image) ->
         await engine.remove(old.id)
     except (Temporary, Permanent, Uncertain) as error:
         raise in_part(
-            error, f"{new.name} runs {well.tag or image.id}, and {_aside(old)} is left to be removed"
+            error, f"{new.name} runs {well.tag or image.id}, and {aside(old.id, old.name)} is left to be removed"
         ) from error
     return well
-
-
-def _aside(old: Container) -> str:
-    """As Compose calls a container that is being replaced."""
-    return f"{old.id[:12]}_{old.name}"
 
 
 async def _replace(engine: Engine, old: Container, new: Blueprint, image: Image) -> Container:
