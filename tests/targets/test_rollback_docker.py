@@ -376,12 +376,12 @@ def test_a_replacement_that_was_cut_off_is_told_and_nothing_is_done_until_it_is_
         with pytest.raises(Permanent, match=f"{aside} was put aside for another shop-orders-1, and is still there"):
             run(host.resolve(selector))
     for act in (
-        lambda: run(host.restart(workload, within=WITHIN)),
-        lambda: run(host.scale(workload, 1, within=WITHIN)),
-        lambda: run(host.rollback(workload, to=OLD, within=WITHIN)),
+        host.restart(workload, within=WITHIN),
+        host.scale(workload, 1, within=WITHIN),
+        host.rollback(workload, to=OLD, within=WITHIN),
     ):
         with pytest.raises(Permanent, match="was put aside"):
-            act()
+            run(act)
     assert docker_proxy.changes == []
     docker_engine.run(name="orders-1", labels=ALLOWED)  # which is part of its name, and another one
     assert run(host.resolve(docker_selector("container", "orders-1"))).healthy
@@ -394,7 +394,7 @@ def _before_the_end(engine: DockerEngine, host: DockerHost, *, made: bool) -> Wo
     """Killed after the old container was renamed; or after the new one was started in its place."""
     old = compose_container(engine, 1, image=NEW)
     workload = orders(host)
-    engine.client.api.rename(old.id, f"{str(old.id)[:12]}_shop-orders-1")  # type: ignore[no-untyped-call]
+    engine.client.api.rename(old.id, f"{str(old.id)[:12]}_shop-orders-1")
     if made:
         old.stop(timeout=0)
         compose_container(engine, 1, image=OLD)

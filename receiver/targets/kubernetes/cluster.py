@@ -146,7 +146,7 @@ class Cluster:
             raise Permanent(f"{workload} is not drained, and nothing was done to it: {lost}")
         if not nodes.is_cordoned(before):
             await server.patch("Node", workload.name, nodes.cordoning(before, wanted=True))
-        evicted = await Drain(server, workload.name, takes_data=delete_emptydir_data).until_empty()
+        evicted = await Drain(server, workload, takes_data=delete_emptydir_data).until_empty()
         return {
             "before": {**nodes.summary(before), "pods": len(to_go(there))},
             "after": {"cordoned": True, "pods": 0},
