@@ -19,7 +19,7 @@ from receiver.targets.docker.container import Container
 from receiver.targets.docker.engine import Engine
 from receiver.targets.docker.leftovers import refuse_left_behind, refuse_twins
 from receiver.targets.docker.rollback import roll_back, way_back
-from receiver.targets.docker.running import grace, in_part, running
+from receiver.targets.docker.running import grace, in_part, own_grace, running
 from receiver.targets.docker.scaling import grow, shrink
 from receiver.targets.docker.swarm import Swarm
 from receiver.targets.foreseen import hold_to
@@ -122,7 +122,7 @@ class DockerHost:
                 raise Permanent(f"{workload} is stopped already: {container.ailment}")
             if container.host.get("AutoRemove"):
                 raise Permanent(f"{workload} is removed when it stops (--rm), and could not be started again")
-            await engine.stop(container.id, grace=grace(container, engine))
+            await engine.stop(container.id, grace=own_grace(container, engine))
             return {"before": container.summary(), "after": await _stopped(engine, container)}
 
     async def start(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
