@@ -1,5 +1,6 @@
 """Whether the target is one workload that exists, may be touched, and can bear it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from receiver.case import LATER, Case, World
 from receiver.errors import Permanent
 from receiver.guards.guard import LedgerGuard, ask
 from receiver.matchers import all_match
+from receiver.playbook import Step
 from receiver.render import Unrenderable
 from receiver.run import Episode, Reason
 from receiver.store import episodes
@@ -25,7 +27,10 @@ class TargetResolves:
 
     async def check(self, case: Case, world: World) -> None:
         await find(case, world)
-        await _foresee(case, world)
+        steps = case.playbook.steps
+        if case.playbook.approval or case.playbook.autonomy:  # people are shown the others, too
+            steps += case.playbook.on_failure
+        await foresee(case, world, steps)
 
 
 async def find(case: Case, world: World) -> None:
@@ -43,12 +48,12 @@ async def find(case: Case, world: World) -> None:
     case.workload = await case.platform.resolve(selector)
 
 
-async def _foresee(case: Case, world: World) -> None:
+async def foresee(case: Case, world: World, steps: Iterable[Step]) -> None:
     """What the steps come to that leave it open: people agree to that, and nothing else is done."""
     if case.platform is None or case.workload is None:
         return
     case.foreseen = {}
-    for step in (*case.playbook.steps, *case.playbook.on_failure):
+    for step in steps:
         action = ACTIONS[step.verb]
         if not action.chooses:
             continue
@@ -105,7 +110,7 @@ def _platform(case: Case, world: World, kind: str, instance: str | None) -> Plat
 
 async def look_again(case: Case, world: World) -> None:
     """The target as it is by now, for a further step; Refusal when the run's lock is not on what it names now."""
-    await ask("target", TargetResolves().check(case, world), case)
+    await ask("target", find(case, world), case)
     if case.run.workload and case.key != case.run.workload:
         raise case.refuse(Reason.AMBIGUOUS_TARGET, f"the target was {case.run.workload}, and is {case.key} now")
     agreed = case.run.state.get("agreed_uid")
