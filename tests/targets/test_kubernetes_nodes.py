@@ -10,6 +10,7 @@ from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
 from receiver.targets.kubernetes.cluster import Cluster
+from receiver.targets.kubernetes.nodes import is_cordoned as is_so
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import condition
@@ -243,6 +244,11 @@ def test_a_node_is_drained_of_all_but_what_belongs_to_it(api: KubernetesApi, clu
         assert api.get(each) == each
     listed = [request for request in api.requests if request.path == "/api/v1/pods"]
     assert {request.query["fieldSelector"] for request in listed} == {"spec.nodeName=worker-1"}
+
+
+def test_a_node_of_which_a_server_leaves_out_what_is_empty_is_as_any_other() -> None:
+    assert not is_so({"metadata": {}})
+    assert not is_so({"metadata": {}, "spec": None})
 
 
 def test_a_cordoned_node_is_drained_without_another_change_to_it(

@@ -10,7 +10,8 @@ import pytest
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.settings import platforms
 from receiver.targets.kubernetes.cluster import Cluster
-from receiver.targets.kubernetes.revisions import CAUSE, RESTARTED_AT, labels
+from receiver.targets.kubernetes.revisions import CAUSE, NUMBER, RESTARTED_AT, labels
+from receiver.targets.kubernetes.view import summary
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import daemon_set, deployment, stateful_set
@@ -120,6 +121,24 @@ def test_without_a_past_there_is_nothing_to_go_back_to(api: KubernetesApi, clust
             run(cluster.rollback(resolve(cluster, found), to=unknown, within=WITHIN))
         assert str(refused.value).isprintable()
     assert api.changes == []
+
+
+def test_a_revision_whose_number_is_none_is_left_out(api: KubernetesApi, cluster: Cluster) -> None:
+    found = api.add(deployment())
+    deploy(api, found, "shop/x:2")
+    first = min(api.all("ReplicaSet"), key=lambda each: str(each["metadata"]["annotations"][NUMBER]))
+    with api.changing(first) as mine:
+        mine["metadata"]["annotations"][NUMBER] = "²"
+    with pytest.raises(Permanent, match="nothing to go back to"):
+        run(cluster.way_back(resolve(cluster, found), to=None))
+
+
+@EVERY_KIND
+def test_a_template_whose_metadata_is_left_out_is_told_as_any_other(make: Make) -> None:
+    found = make()
+    found["metadata"]["generation"] = 1
+    del found["spec"]["template"]["metadata"]
+    assert summary(found)["restarted_at"] == ""
 
 
 def test_the_history_of_another_workload_is_not_its_own(api: KubernetesApi, cluster: Cluster) -> None:

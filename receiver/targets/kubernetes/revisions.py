@@ -153,7 +153,7 @@ def _revision(kept: Object) -> Revision | None:
     is_replica_set = "spec" in kept
     number = annotations.get(NUMBER) if is_replica_set else kept.get("revision")
     template = (kept if is_replica_set else kept["data"])["spec"]["template"]
-    if not str(number).isdigit():
+    if not str(number).isdecimal():
         return None
     return Revision(
         number=int(str(number)),
