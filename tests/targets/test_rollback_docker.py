@@ -1,5 +1,7 @@
 """A Compose service back to an image, on a real engine: what is taken over, and what is put back when it fails."""
 
+import asyncio
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -359,6 +361,27 @@ def test_one_answer_that_is_lost_is_looked_up_and_undone(
         rolled_back(host, OLD)
     assert (seen(docker_engine).id, seen(docker_engine).status) == (old.id, "running")
     assert len(docker_engine.client.containers.list(all=True)) == 1
+
+
+@pytest.mark.usefixtures("images")
+def test_a_stop_that_is_still_under_way_when_its_answer_is_lost_is_waited_for(
+    docker_engine: DockerEngine, host: DockerHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly = ("sh", "-c", "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done")
+    old = compose_container(docker_engine, 1, *slowly, image=NEW, init=False)
+    stop = Engine.stop
+    under_way: list[asyncio.Task[None]] = []
+
+    async def lost(self: Engine, container: str, *, grace: int) -> None:
+        under_way.append(asyncio.create_task(stop(self, container, grace=grace)))
+        await asyncio.sleep(0.3)
+        raise Uncertain("stop was sent; the answer was lost")
+
+    monkeypatch.setattr(Engine, "stop", lost)
+    with pytest.raises(Permanent, match="the answer was lost; the container from before was put back"):
+        rolled_back(host, OLD)
+    time.sleep(3)
+    assert (seen(docker_engine).id, seen(docker_engine).status) == (old.id, "running")
 
 
 # ── what is left behind when Amend is killed in the middle ──

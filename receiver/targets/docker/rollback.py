@@ -4,8 +4,10 @@ Each old container is kept until the new one in its place is well; when it does 
 and the error says so.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from receiver.errors import Permanent, Temporary, Uncertain
@@ -15,7 +17,7 @@ from receiver.targets.docker.engine import Engine
 from receiver.targets.docker.image import Image
 from receiver.targets.docker.leftovers import aside
 from receiver.targets.docker.replacement import replacement
-from receiver.targets.docker.running import grace, in_part, running
+from receiver.targets.docker.running import LOOK_EVERY, grace, in_part, running
 
 REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_:@/-]*(\.[a-zA-Z0-9_:@/-]+)*", re.ASCII)
 """What an image can be called, loosely: it becomes part of a path, so that there are no two dots in a row."""
@@ -119,9 +121,25 @@ async def _replace(engine: Engine, old: Container, new: Blueprint, image: Image)
         raise Permanent(f"{new.config['Image']} is another image than it was a moment ago")
     for network, endpoint in new.networks.items():
         await engine.join(container, network, endpoint)
-    await engine.stop(old.id, grace=grace(old, engine))
+    await _stop(engine, old)
     await engine.start(container)
     return await running(engine, container)
+
+
+async def _stop(engine: Engine, old: Container) -> None:
+    """When its answer is lost, not before it has stopped or had its time to: it would look as if it ran on."""
+    within = grace(old, engine)
+    try:
+        await engine.stop(old.id, grace=within)
+    except Uncertain:
+        until = engine.remaining - within - LOOK_EVERY
+        with suppress(Temporary):
+            while engine.remaining > max(0.0, until):
+                now = await engine.inspect(old.id)
+                if not now or now.status != "running":
+                    break
+                await asyncio.sleep(LOOK_EVERY)
+        raise
 
 
 async def _put_back(
