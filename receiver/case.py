@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,6 +87,8 @@ class Case:
     platform: Platform | None = None
     approval: Approval | None = None  #: what a person agreed to, where somebody had to
     replaced: bool = False  #: what it is made of may be something else by now, by this run's doing
+    foreseen: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What steps come to that leave it open, by verb and arguments, as it was when the workload was looked up."""
     asks: str = ""  #: why a person would have to agree, in observe mode
 
     @property

@@ -19,7 +19,7 @@ from receiver.execution import Execution
 from receiver.guards.guard import LedgerGuard, ask
 from receiver.guards.limits import COUNTED, BreakerClosed, RateLimit
 from receiver.guards.people import NotPaused
-from receiver.guards.target import MinHealthy, look_again
+from receiver.guards.target import MinHealthy, foresee, look_again
 from receiver.plan import Planned, plan
 from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status
 from receiver.store import episodes, runs
@@ -138,6 +138,7 @@ class Conclusion:
         try:
             if touches:
                 await self._may_touch(case)
+                await ask("target", foresee(case, self.world, [step]), case)
             (planned,) = plan(case, [step], phase=Phase.ON_FAILURE)
             placed = replace(planned, position=position)
             allow = partial(self._allow, case=case, planned=placed) if step.verb in COUNTED else None

@@ -5,7 +5,8 @@ The pipeline calls it for a playbook's steps, the conclusion for those of `on_fa
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -132,6 +133,7 @@ class Execution:
             within=span,
             workload=case.workload,
             platform=case.platform,
+            leads_to=planned.leads_to,
             alertmanager=world.alertmanager,
             analyst=world.analyst,
             deployments=world.deployments,
@@ -141,6 +143,10 @@ class Execution:
             sleep=world.sleep,
         )
         kinds = (Temporary, Uncertain) if action.idempotent else (Temporary,)
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + within
+        failed: Temporary | None = None  #: while nothing is under way
+        sent: Uncertain | None = None  #: of any try
 
         def again(error: Exception) -> bool | float:
             """Whether to try again, or after how many seconds, where the other side said."""
@@ -152,13 +158,25 @@ class Execution:
             async with asyncio.timeout(within + SETTLE):
                 async for attempt in stamina.retry_context(on=again, attempts=4, timeout=within, wait_initial=0.2):
                     with attempt:
-                        if attempt.num > 1 and (now := await world.ledger.read(pause.current)):
-                            raise Permanent(f"{now}, before it was tried again")
-                        return StepStatus.DONE, dict(await action(planned.arguments, scene)), ""
-        except (Temporary, Permanent) as error:
-            return StepStatus.FAILED, {}, str(error)
-        except Uncertain as error:
-            return StepStatus.UNKNOWN, {}, str(error)
+                        failed = None
+                        if attempt.num > 1:
+                            if now := await world.ledger.read(pause.current):
+                                raise Permanent(f"{now}, before it was tried again")
+                            # or it would count on time to undo what it has begun, and be cut off before
+                            left = timedelta(seconds=max(0.0, ends_at - loop.time()))
+                            scene = replace(scene, within=left)
+                        try:
+                            return StepStatus.DONE, dict(await action(planned.arguments, scene)), ""
+                        except Temporary as error:
+                            failed = error
+                            raise
+                        except Uncertain as error:
+                            sent = error
+                            raise
+        except (Temporary, Permanent, Uncertain) as error:
+            return StepStatus.UNKNOWN if sent else StepStatus.FAILED, {}, str(error)
         except TimeoutError:
+            if failed and not sent:  # cut off between two tries
+                return StepStatus.FAILED, {}, str(failed)
             return StepStatus.UNKNOWN, {}, f"no answer within {within:g}s"
         raise AssertionError("the loop returns or raises")

@@ -22,7 +22,7 @@ from receiver.errors import AmendError
 from receiver.execution import Execution
 from receiver.guards.limits import COUNTED
 from receiver.guards.people import NotPaused
-from receiver.guards.target import TargetResolves, look_again
+from receiver.guards.target import find, look_again
 from receiver.playbook import Playbook, Verify
 from receiver.run import Episode, Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
 from receiver.store import runs
@@ -190,7 +190,7 @@ class Pipeline:
     async def _look_up(self, case: Case) -> None:
         """Find the workload again, as it is now; not finding it is for the verification to judge."""
         try:
-            await TargetResolves().check(case, self.world)
+            await find(case, self.world)
         except AmendError as error:
             log.warning("target not found", run=case.run.id, error=str(error))
 

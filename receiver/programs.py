@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from receiver.errors import Permanent, Uncertain
@@ -14,6 +15,7 @@ from receiver.settings.commands import Command
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}  #: our own holds secrets
 LARGEST = 64 * 1024  #: bytes that are kept of what a program says
+REAPED = 1.0  #: seconds that one that was killed gets to be gone
 QUOTED = 500  #: characters of that in a record
 
 
@@ -62,6 +64,9 @@ class Programs:
             raise Uncertain(f"{name} {end} after {within:g}s; how far it came is not known") from None
         finally:
             _kill(process.pid)  # what it left behind, if it did
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REAPED):
+                    await process.wait()
         if code != 0:
             raise Permanent(f"{name} ended with {_ending(code)}: {said[-QUOTED:].strip() or 'it said nothing'}")
         return Said(said[-QUOTED:])

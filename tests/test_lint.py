@@ -289,6 +289,21 @@ def test_a_playbook_that_acts_and_never_looks(tmp_path: Path) -> None:
     assert found(tmp_path, {**blind, "steps": PLAYBOOK["steps"][1:]}) == []
 
 
+@pytest.mark.parametrize(
+    ("verb", "target"),
+    [
+        ("stop", {"docker": {"container": "web"}}),
+        ("delete_pod", {"kubernetes": {"kind": "Pod", "namespace": "shop", "name": "{{ labels.pod }}"}}),
+    ],
+)
+def test_the_health_of_what_is_stopped_or_gone_is_no_verification(
+    verb: str, target: dict[str, Any], tmp_path: Path
+) -> None:
+    playbook = {**PLAYBOOK, "target": target, "steps": [{verb: {}}], "verify": {"healthy": True}}
+    assert only(found(tmp_path, playbook), "verify/unhealthy")[1].startswith(f'"{verb}" with healthy: ')
+    assert found(tmp_path, {**playbook, "verify": {"resolved_within": "10m"}}) == []
+
+
 def test_two_playbooks_that_act_on_the_same_target_for_the_same_alert(tmp_path: Path) -> None:
     twin = {**PLAYBOOK, "name": "twin"}
     message = only(found(tmp_path, PLAYBOOK, twin), "playbooks/overlap")[1]

@@ -140,6 +140,36 @@ def test_an_action_that_hangs_is_unknown_after_its_time(bench: Bench, monkeypatc
     assert (bench.run().outcome, bench.run().detail) == (Outcome.UNKNOWN, "restart: no answer within 0.1s")
 
 
+def test_a_further_try_has_the_time_that_is_left_and_no_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[timedelta] = []
+
+    async def busy(_: object, *, within: timedelta) -> None:
+        given.append(within)
+        await asyncio.sleep(0.2)
+        raise Temporary("no answer; nothing was sent")
+
+    monkeypatch.setattr(bench.platform, "restart", busy)
+    bench.write_playbooks(RESTART + "    timeout: 5s\n")
+    bench.fire()
+    assert given[0] == timedelta(seconds=5)
+    assert [span < timedelta(seconds=5 - 0.2 * place) for place, span in enumerate(given[1:], 1)] == [True] * 3
+
+
+def test_what_is_cut_off_between_two_tries_was_certainly_not_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "SETTLE", 0.1)
+    bench.write_playbooks(RESTART + "    timeout: 200ms\n")
+    bench.platform.failing = Temporary("the server is busy; nothing was done", delay=60)
+    stamina.set_testing(False)  # which a fixture has set, and ends: waits are real
+    bench.fire()
+    assert bench.calls == [("restart", "orders")]
+    assert (bench.runs()[0].outcome, bench.runs()[0].detail) == (
+        Outcome.FAILED,
+        "restart: the server is busy; nothing was done",
+    )
+
+
 def test_people_are_told_once_more_rather_than_not_at_all(bench: Bench, recorder: HttpRecorder) -> None:
     recorder.drop()
     bench.write_playbooks(RESTART.replace("restart: {}", "notify: {receiver: pager}"))

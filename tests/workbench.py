@@ -43,6 +43,7 @@ from receiver.settings.receivers import Receiver
 from receiver.signing import Signer
 from receiver.standstill import Standstill
 from receiver.store import Ledger, deliveries, episodes, log, runs
+from receiver.targets.foreseen import hold_to
 from receiver.worker import Worker
 from receiver.workload import Selector, Workload
 from tests.bed.loopback import Loopback
@@ -71,6 +72,8 @@ class Platform:
     def __init__(self, *names: str) -> None:
         self.workloads = {name: workload(name) for name in names}
         self.calls: list[tuple[str, str]] = []
+        self.before = "the one before"  #: where a rollback leads by itself
+        self.nowhere: Exception | None = None  #: what looking for the way back raises
         self.rolled_out: datetime | None = None
         self.failing: Exception | None = None  #: what a call that changes something raises
         self.silent: Exception | None = None  #: what looking something up raises
@@ -90,7 +93,15 @@ class Platform:
     async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:
         return await self._do(f"scale to {replicas}", workload)
 
-    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
+    async def way_back(self, workload: Workload, *, to: str | None) -> str:
+        if self.nowhere:
+            raise self.nowhere
+        return f"{to or self.before} in place of {workload.version}"
+
+    async def rollback(
+        self, workload: Workload, *, to: str | None, within: timedelta, foreseen: str = ""
+    ) -> Mapping[str, Any]:
+        hold_to(foreseen, await self.way_back(workload, to=to), workload)
         return await self._do(f"rollback to {to}", workload)
 
     async def rolled_out_at(self, workload: Workload) -> datetime | None:

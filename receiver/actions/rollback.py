@@ -11,7 +11,10 @@ from pydantic import BeforeValidator
 
 from receiver.actions.scene import Scene
 from receiver.actions.verb import Verb
+from receiver.deployments import Deployments
 from receiver.documents import Part
+from receiver.targets import Platform
+from receiver.workload import Workload
 
 
 class Arguments(Part):
@@ -23,12 +26,22 @@ class Rollback(Verb):
     arguments = Arguments
     kinds = ("compose", "service", "Deployment", "StatefulSet", "DaemonSet")
     replaces = True
+    chooses = True
+
+    async def leads_to(
+        self, arguments: Arguments, *, platform: Platform, workload: Workload, deployments: Deployments
+    ) -> str:
+        return await platform.way_back(workload, to=await _to(arguments, workload, deployments))
 
     async def __call__(self, arguments: Arguments, scene: Scene) -> Mapping[str, Any]:
         platform, workload = scene.target()
-        to = arguments.to
-        if to is None and workload.selector.kind == "compose":
-            to = await scene.deployments.good_image(workload)
-        done = await platform.rollback(workload, to=to, within=scene.within)
+        to = await _to(arguments, workload, scene.deployments)
+        done = await platform.rollback(workload, to=to, foreseen=scene.leads_to, within=scene.within)
         await scene.deployments.rolled_back(workload, run_id=scene.run_id)
         return done
+
+
+async def _to(arguments: Arguments, workload: Workload, deployments: Deployments) -> str | None:
+    if arguments.to is None and workload.selector.kind == "compose":
+        return await deployments.good_image(workload)
+    return arguments.to

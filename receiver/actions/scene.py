@@ -27,6 +27,7 @@ class Scene:
     within: timedelta
     workload: Workload | None
     platform: Platform | None
+    leads_to: str  #: what a verb that `chooses` was foreseen to come to; "" for the others
     alertmanager: Alertmanager | None
     analyst: Analyst
     deployments: Deployments

@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from receiver.actions.scene import Scene
+from receiver.deployments import Deployments
 from receiver.documents import Part
+from receiver.targets import Platform
+from receiver.workload import Workload
 
 
 class NoArguments(Part):
@@ -30,12 +33,25 @@ class Verb(ABC):
     """limits.actions_per_minute counts it."""
     replaces: ClassVar[bool] = False
     """What the target is made of may be something else afterwards."""
+    chooses: ClassVar[bool] = False
+    """Its arguments leave open what it comes to: that is looked up, shown to people, and held to."""
     idempotent: ClassVar[bool] = False
     """Doing it twice does no more than doing it once, so that it may be tried again when no answer came."""
 
     def takes(self, arguments: Any) -> timedelta:  # noqa: ARG002
         """The least that it takes, whatever the step's time-out is."""
         return timedelta()
+
+    async def leads_to(
+        self,
+        arguments: Any,  # noqa: ARG002
+        *,
+        platform: Platform,  # noqa: ARG002
+        workload: Workload,  # noqa: ARG002
+        deployments: Deployments,  # noqa: ARG002
+    ) -> str:
+        """What it comes to, in words, of a verb that `chooses`; Permanent when it would come to nothing."""
+        return ""
 
     @abstractmethod
     async def __call__(self, arguments: Any, scene: Scene) -> Mapping[str, Any]:

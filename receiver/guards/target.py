@@ -1,13 +1,16 @@
 """Whether the target is one workload that exists, may be touched, and can bear it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import sqlalchemy as sa
 
 from receiver.actions import ACTIONS
 from receiver.case import LATER, Case, World
+from receiver.errors import Permanent
 from receiver.guards.guard import LedgerGuard, ask
 from receiver.matchers import all_match
+from receiver.playbook import Step
 from receiver.render import Unrenderable
 from receiver.run import Episode, Reason
 from receiver.store import episodes
@@ -23,17 +26,45 @@ class TargetResolves:
     name = "target"
 
     async def check(self, case: Case, world: World) -> None:
-        target = case.playbook.target
-        if not isinstance(target, Target):
-            return
+        await find(case, world)
+        steps = case.playbook.steps
+        if case.playbook.approval or case.playbook.autonomy:  # people are shown the others, too
+            steps += case.playbook.on_failure
+        await foresee(case, world, steps)
+
+
+async def find(case: Case, world: World) -> None:
+    """The workload as it is now."""
+    target = case.playbook.target
+    if not isinstance(target, Target):
+        return
+    try:
+        selector = target.selector(case.context)
+    except Unrenderable as missing:
+        raise case.refuse(Reason.NO_TARGET, str(missing)) from missing
+    if not selector.name.strip():
+        raise case.refuse(Reason.NO_TARGET, "the target's name is empty")
+    case.platform = _platform(case, world, selector.platform, selector.instance)
+    case.workload = await case.platform.resolve(selector)
+
+
+async def foresee(case: Case, world: World, steps: Iterable[Step]) -> None:
+    """What the steps come to that leave it open: people agree to that, and nothing else is done."""
+    if case.platform is None or case.workload is None:
+        return
+    case.foreseen = {}
+    for step in steps:
+        action = ACTIONS[step.verb]
+        if not action.chooses:
+            continue
+        arguments = step.arguments(case.context)
         try:
-            selector = target.selector(case.context)
-        except Unrenderable as missing:
-            raise case.refuse(Reason.NO_TARGET, str(missing)) from missing
-        if not selector.name.strip():
-            raise case.refuse(Reason.NO_TARGET, "the target's name is empty")
-        case.platform = _platform(case, world, selector.platform, selector.instance)
-        case.workload = await case.platform.resolve(selector)
+            leads_to = await action.leads_to(
+                arguments, platform=case.platform, workload=case.workload, deployments=world.deployments
+            )
+        except Permanent as error:  # no reason to leave out the other steps: this one will say so
+            leads_to = f"nothing: {error}"
+        case.foreseen[step.verb, arguments.model_dump_json()] = leads_to
 
 
 class AlsoFiring(LedgerGuard):
@@ -79,7 +110,7 @@ def _platform(case: Case, world: World, kind: str, instance: str | None) -> Plat
 
 async def look_again(case: Case, world: World) -> None:
     """The target as it is by now, for a further step; Refusal when the run's lock is not on what it names now."""
-    await ask("target", TargetResolves().check(case, world), case)
+    await ask("target", find(case, world), case)
     if case.run.workload and case.key != case.run.workload:
         raise case.refuse(Reason.AMBIGUOUS_TARGET, f"the target was {case.run.workload}, and is {case.key} now")
     agreed = case.run.state.get("agreed_uid")

@@ -62,6 +62,7 @@ CHECKS: Mapping[str, Check] = {
     "limits/steps": Check(ERROR, against_settings.too_many_steps),
     "template/root": Check(ERROR, against_settings.unknown_root),
     "verify/missing": Check(WARNING, against_settings.missing_verify),
+    "verify/unhealthy": Check(WARNING, against_settings.never_healthy),
     "playbooks/overlap": Check(WARNING, against_settings.overlap),
     "alert/unknown": Check(ERROR, against_rules.unknown_alert),
     "matchers/never": Check(ERROR, against_rules.never_match),

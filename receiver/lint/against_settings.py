@@ -202,6 +202,23 @@ def missing_target(setup: Setup) -> Iterator[ConfigError]:
             yield written.error(("verify", "healthy"), message)
 
 
+UNHEALTHY = {
+    "stop": "what it has stopped is never healthy",
+    "delete_pod": "the pod is gone, and the next one has another name unless a StatefulSet makes it",
+}
+"""Verbs after which nobody gets well, and why."""
+
+
+def never_healthy(setup: Setup) -> Iterator[ConfigError]:
+    """A verification that can only say no, or that it cannot look."""
+    for written in setup.playbooks:
+        verify = written.playbook.verify
+        acting = [step.verb for step in written.playbook.steps if ACTIONS[step.verb].kinds]
+        if verify and verify.healthy and acting and (why := UNHEALTHY.get(acting[-1])):
+            message = f'"{acting[-1]}" with healthy: {why}; write resolved_within or query in its place'
+            yield written.error(("verify", "healthy"), message)
+
+
 def wrong_kind(setup: Setup) -> Iterator[ConfigError]:
     """Steps that cannot act on a target of this kind."""
     for written in setup.playbooks:

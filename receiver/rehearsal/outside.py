@@ -97,7 +97,17 @@ class Stage:
         self._change(workload, replicas=replicas, ready=None)
         return {"before": workload.replicas, "after": replicas}
 
-    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:  # noqa: ARG002
+    async def way_back(self, workload: Workload, *, to: str | None) -> str:
+        return f"{to or 'the one before'} in place of {workload.version}"
+
+    async def rollback(
+        self,
+        workload: Workload,
+        *,
+        to: str | None,
+        within: timedelta,  # noqa: ARG002
+        foreseen: str = "",  # noqa: ARG002
+    ) -> Mapping[str, Any]:
         self._change(workload, version=to or "the one before")
         return {"before": workload.version, "after": to or "the one before"}
 

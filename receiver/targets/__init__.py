@@ -32,8 +32,19 @@ class Platform(Protocol):
     async def scale(self, workload: Workload, replicas: int, *, within: timedelta) -> Mapping[str, Any]:
         """Set the number of replicas and wait until they run; errors as `restart`."""
 
-    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
-        """Go back to a revision or an image, or to the one before, and wait until it runs; errors as `restart`."""
+    async def way_back(self, workload: Workload, *, to: str | None) -> str:
+        """Where a rollback leads, and from where, in words that tell it from any other.
+
+        Permanent when it leads nowhere; errors as `resolve` besides.
+        """
+
+    async def rollback(
+        self, workload: Workload, *, to: str | None, within: timedelta, foreseen: str = ""
+    ) -> Mapping[str, Any]:
+        """Go back to a revision or an image, or to the one before, and wait until it runs; errors as `restart`.
+
+        Permanent, with nothing done, when it leads somewhere else by now than was `foreseen`.
+        """
 
     async def rolled_out_at(self, workload: Workload) -> datetime | None:
         """When what it runs now was first deployed; None where the platform does not tell. Errors as `resolve`."""

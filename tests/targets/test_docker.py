@@ -1,9 +1,11 @@
 """A Docker host, on a real engine: which containers are meant, how they restart, what one more is made of."""
 
+import asyncio
 import json
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from docker.types import IPAMConfig, IPAMPool
@@ -13,7 +15,11 @@ from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
 from receiver.targets import Containers
+from receiver.targets.docker.container import Container
+from receiver.targets.docker.engine import Engine
 from receiver.targets.docker.host import DockerHost
+from receiver.targets.docker.running import grace
+from receiver.targets.threads import Threads
 from receiver.workload import Workload
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.loopback import Loopback
@@ -249,6 +255,24 @@ def test_a_container_stops_and_stays_stopped_whatever_its_policy_and_starts_agai
     with pytest.raises(Permanent, match="runs already"):
         run(host.start(resolve(host, "container", "web"), within=WITHIN))
     assert len(docker_proxy.changes) == 2
+
+
+def test_a_container_is_not_killed_before_its_own_time_to_stop_is_over(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost
+) -> None:
+    docker_engine.run(name="web", labels=ALLOWED)
+    with pytest.raises(Permanent, match="web may take 10s to stop; give the step a longer timeout"):
+        run(host.stop(resolve(host, "container", "web"), within=timedelta(seconds=8)))
+    assert docker_proxy.changes == []
+
+
+@pytest.mark.parametrize(("own", "given"), [(None, 10), (0, 1), (40, 20), (-1, 20)])
+def test_a_container_that_is_never_to_be_killed_has_all_the_time_that_there_is(own: int | None, given: int) -> None:
+    async def asked() -> int:
+        container = Container({"Config": {"StopTimeout": own}})
+        return grace(container, Engine(Mock(), Threads("docker"), asyncio.get_running_loop().time() + 41))
+
+    assert run(asked()) == given
 
 
 def test_a_container_that_does_not_stay_up_has_not_started(docker_engine: DockerEngine, host: DockerHost) -> None:

@@ -10,6 +10,7 @@ from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
 from receiver.targets.kubernetes.cluster import Cluster
+from receiver.targets.kubernetes.nodes import is_cordoned as is_so
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import condition
@@ -245,6 +246,11 @@ def test_a_node_is_drained_of_all_but_what_belongs_to_it(api: KubernetesApi, clu
     assert {request.query["fieldSelector"] for request in listed} == {"spec.nodeName=worker-1"}
 
 
+def test_a_node_of_which_a_server_leaves_out_what_is_empty_is_as_any_other() -> None:
+    assert not is_so({"metadata": {}})
+    assert not is_so({"metadata": {}, "spec": None})
+
+
 def test_a_cordoned_node_is_drained_without_another_change_to_it(
     api: KubernetesApi, cluster: Cluster, found: Object
 ) -> None:
@@ -366,6 +372,48 @@ def test_a_pod_that_comes_meanwhile_and_would_be_lost_ends_it(
     with pytest.raises(Permanent, match=r"the node stays cordoned; .* others have come: nobody would make these again"):
         drain(cluster, resolve(cluster))
     assert is_cordoned(api, found)
+
+
+def test_somebody_who_opens_the_node_again_ends_it(api: KubernetesApi, cluster: Cluster, found: Object) -> None:
+    fill(api, 3)
+    api.add(budget(allowed=0))
+
+    def somebody_uncordons() -> None:
+        with api.changing(found) as theirs:
+            del theirs["spec"]["unschedulable"]
+
+    api.meanwhile("POST", somebody_uncordons)
+    with pytest.raises(Permanent, match=r"0 of 3 pods are gone; .*; somebody has opened it again, and no more is evic"):
+        drain(cluster, resolve(cluster))
+    assert len(evictions(api)) == 3, "those of one look"
+
+
+def test_a_node_replaced_while_it_is_drained_is_left_alone(api: KubernetesApi, cluster: Cluster, found: Object) -> None:
+    fill(api, 1)
+    api.add(budget(allowed=0))
+
+    def somebody_replaces() -> None:
+        api.remove(found)
+        api.add(node(unschedulable=True))
+
+    api.meanwhile("POST", somebody_replaces)
+    with pytest.raises(Permanent, match=r"0 of 1 pods are gone; .*replaced since it was looked up"):
+        drain(cluster, resolve(cluster))
+    assert len(evictions(api)) == 1
+
+
+def test_a_right_that_is_taken_away_in_the_middle_is_told_with_what_was_done(
+    api: KubernetesApi, cluster: Cluster, found: Object
+) -> None:
+    fill(api, 2)
+
+    def somebody_takes_it() -> None:
+        rights = [("nodes", "get"), ("pods/eviction", "create")]
+        api.grant("", [{"apiGroups": [""], "resources": [resource], "verbs": [verb]} for resource, verb in rights])
+
+    api.meanwhile("POST", somebody_takes_it)
+    with pytest.raises(Permanent, match=r'left: .* \(told to end, and not looked at since\); .*"list" on pods'):
+        drain(cluster, resolve(cluster))
 
 
 def test_a_pod_that_goes_by_itself_is_gone(api: KubernetesApi, cluster: Cluster, found: Object) -> None:

@@ -10,7 +10,8 @@ import pytest
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.settings import platforms
 from receiver.targets.kubernetes.cluster import Cluster
-from receiver.targets.kubernetes.revisions import CAUSE, RESTARTED_AT, labels
+from receiver.targets.kubernetes.revisions import CAUSE, NUMBER, RESTARTED_AT, labels
+from receiver.targets.kubernetes.view import summary
 from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import daemon_set, deployment, stateful_set
@@ -122,6 +123,24 @@ def test_without_a_past_there_is_nothing_to_go_back_to(api: KubernetesApi, clust
     assert api.changes == []
 
 
+def test_a_revision_whose_number_is_none_is_left_out(api: KubernetesApi, cluster: Cluster) -> None:
+    found = api.add(deployment())
+    deploy(api, found, "shop/x:2")
+    first = min(api.all("ReplicaSet"), key=lambda each: str(each["metadata"]["annotations"][NUMBER]))
+    with api.changing(first) as mine:
+        mine["metadata"]["annotations"][NUMBER] = "²"
+    with pytest.raises(Permanent, match="nothing to go back to"):
+        run(cluster.way_back(resolve(cluster, found), to=None))
+
+
+@EVERY_KIND
+def test_a_template_whose_metadata_is_left_out_is_told_as_any_other(make: Make) -> None:
+    found = make()
+    found["metadata"]["generation"] = 1
+    del found["spec"]["template"]["metadata"]
+    assert summary(found)["restarted_at"] == ""
+
+
 def test_the_history_of_another_workload_is_not_its_own(api: KubernetesApi, cluster: Cluster) -> None:
     first = api.add(deployment())
     deploy(api, first, "shop/x:2")
@@ -231,6 +250,24 @@ def test_what_changes_at_the_same_moment_is_left_alone_and_may_be_tried_again(
     with pytest.raises(Temporary, match="changed at the same moment, and nothing was done"):
         run(cluster.rollback(workload, to=None, within=WITHIN))
     assert image(api, found) == "shop/x:3"
+
+
+@EVERY_KIND
+def test_where_it_leads_is_told_beforehand_and_held_to(api: KubernetesApi, cluster: Cluster, make: Make) -> None:
+    found = api.add(make())
+    deploy(api, found, "shop/x:2")
+    workload = resolve(cluster, found)
+    way = run(cluster.way_back(workload, to=None))
+    first = f"shop/{found['metadata']['name']}:1.0"
+    assert way == f"revision 1 ({first}) in place of shop/x:2"
+    run(cluster.restart(workload, within=WITHIN))
+    assert run(cluster.way_back(workload, to=None)) == way, "a restart deploys nothing"
+
+    deploy(api, found, "shop/x:3")  # by somebody, who mends what the alert is about
+    sent = len(api.changes)
+    with pytest.raises(Permanent, match=r"would go to .*place of shop/x:3 by now; it was to go to revision 1 \("):
+        run(cluster.rollback(workload, to=None, within=WITHIN, foreseen=way))
+    assert len(api.changes) == sent
 
 
 def test_what_is_replaced_at_the_same_moment_is_left_alone(api: KubernetesApi, cluster: Cluster) -> None:

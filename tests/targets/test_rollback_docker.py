@@ -1,5 +1,7 @@
 """A Compose service back to an image, on a real engine: what is taken over, and what is put back when it fails."""
 
+import asyncio
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from receiver.workload import Workload
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.processes import free_port
 from tests.bed.proxy import Fault, Proxy
-from tests.targets.conftest import compose_container, docker_selector, run
+from tests.targets.conftest import ALLOWED, compose_container, docker_selector, run
 
 WITHIN = timedelta(seconds=60)
 BRIEFLY = timedelta(seconds=6)
@@ -199,6 +201,22 @@ def test_those_on_the_image_already_are_left_alone(
     assert len(docker_proxy.changes) == sent
 
 
+def test_where_it_leads_is_told_beforehand_and_held_to(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost, images: dict[str, Image]
+) -> None:
+    compose_container(docker_engine, 1, image=NEW)
+    way = run(host.way_back(orders(host), to=OLD))
+    assert way == f"{OLD} ({str(images[OLD].id)[:19]}) in place of {NEW} ({str(images[NEW].id)[:19]})"
+    images[BROKEN].tag("shop/orders", "1.0")  # somebody builds another one under the same name
+    with pytest.raises(Permanent, match=f"it was to go to {OLD}"):
+        run(host.rollback(orders(host), to=OLD, within=WITHIN, foreseen=way))
+    assert docker_proxy.changes == []
+    images[OLD].tag("shop/orders", "1.0")
+    run(host.rollback(orders(host), to=OLD, within=WITHIN, foreseen=way))
+    with pytest.raises(Permanent, match="already"):
+        run(host.way_back(orders(host), to=OLD))
+
+
 # ── what is refused before anything is sent ──
 
 
@@ -343,6 +361,76 @@ def test_one_answer_that_is_lost_is_looked_up_and_undone(
         rolled_back(host, OLD)
     assert (seen(docker_engine).id, seen(docker_engine).status) == (old.id, "running")
     assert len(docker_engine.client.containers.list(all=True)) == 1
+
+
+@pytest.mark.usefixtures("images")
+def test_a_stop_that_is_still_under_way_when_its_answer_is_lost_is_waited_for(
+    docker_engine: DockerEngine, host: DockerHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly = ("sh", "-c", "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done")
+    old = compose_container(docker_engine, 1, *slowly, image=NEW, init=False)
+    stop = Engine.stop
+    under_way: list[asyncio.Task[None]] = []
+
+    async def lost(self: Engine, container: str, *, grace: int) -> None:
+        under_way.append(asyncio.create_task(stop(self, container, grace=grace)))
+        await asyncio.sleep(0.3)
+        raise Uncertain("stop was sent; the answer was lost")
+
+    monkeypatch.setattr(Engine, "stop", lost)
+    with pytest.raises(Permanent, match="the answer was lost; the container from before was put back"):
+        rolled_back(host, OLD)
+    time.sleep(3)
+    assert (seen(docker_engine).id, seen(docker_engine).status) == (old.id, "running")
+
+
+# ── what is left behind when Amend is killed in the middle ──
+
+
+@pytest.mark.usefixtures("images")
+@pytest.mark.parametrize("made", [False, True], ids=["put aside", "and the new one made"])
+def test_a_replacement_that_was_cut_off_is_told_and_nothing_is_done_until_it_is_cleared_up(
+    docker_engine: DockerEngine, docker_proxy: Proxy, host: DockerHost, *, made: bool
+) -> None:
+    workload = _before_the_end(docker_engine, host, made=made)
+    aside = f"{workload.members[0][:12]}_shop-orders-1"
+    selectors = [docker_selector("compose", "orders", scope="shop"), docker_selector("container", aside)]
+    for selector in [*selectors, docker_selector("container", "shop-orders-1")] if made else selectors:
+        with pytest.raises(Permanent, match=f"{aside} was put aside for another shop-orders-1, and is still there"):
+            run(host.resolve(selector))
+    for act in (
+        host.restart(workload, within=WITHIN),
+        host.scale(workload, 1, within=WITHIN),
+        host.rollback(workload, to=OLD, within=WITHIN),
+    ):
+        with pytest.raises(Permanent, match="was put aside"):
+            run(act)
+    assert docker_proxy.changes == []
+    docker_engine.run(name="orders-1", labels=ALLOWED)  # which is part of its name, and another one
+    assert run(host.resolve(docker_selector("container", "orders-1"))).healthy
+    docker_engine.client.containers.get(aside).remove(force=True)
+    if made:
+        assert orders(host).healthy
+
+
+def _before_the_end(engine: DockerEngine, host: DockerHost, *, made: bool) -> Workload:
+    """Killed after the old container was renamed; or after the new one was started in its place."""
+    old = compose_container(engine, 1, image=NEW)
+    workload = orders(host)
+    engine.client.api.rename(old.id, f"{str(old.id)[:12]}_shop-orders-1")
+    if made:
+        old.stop(timeout=0)
+        compose_container(engine, 1, image=OLD)
+    return workload
+
+
+def test_two_containers_of_one_number_are_being_replaced_by_somebody(
+    docker_engine: DockerEngine, host: DockerHost
+) -> None:
+    compose_container(docker_engine, 1)
+    compose_container(docker_engine, 1, name="0123456789ab_shop-orders-1")  # so does docker compose up
+    with pytest.raises(Permanent, match="0123456789ab_shop-orders-1 and shop-orders-1 are both number 1 of compose"):
+        orders(host)
 
 
 def test_nobody_listening_is_temporary(docker_engine: DockerEngine, host: DockerHost, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The services of a Swarm, on a real engine that manages one: which are meant, and what comes of a change."""
 
+import re
 from datetime import timedelta
 from itertools import count
 from typing import Any, Literal
@@ -230,6 +231,20 @@ def test_a_rollback_after_a_restart_would_bring_back_nothing_and_is_refused(
     with pytest.raises(Permanent, match="was restarted or scaled since it was deployed"):
         run(host.rollback(resolve(host, name), to=None, within=WITHIN))
     assert len(docker_proxy.changes) == 1
+
+
+def test_where_a_rollback_leads_is_told_beforehand_and_held_to(
+    swarm: DockerEngine, host: DockerHost, docker_proxy: Proxy, name: str
+) -> None:
+    service = swarm_service(swarm, name, replicas=1, image=image_of(swarm, "1.0"))
+    deploy(service, image=image_of(swarm, "1.1"))
+    workload = resolve(host, name)
+    way = run(host.way_back(workload, to=None))
+    assert re.fullmatch(r"shop/orders:1\.0 \(.*\) in place of shop/orders:1\.1 \(.*\)", way)
+    deploy(service, env=["FEATURE=off"])  # by somebody, who mends it without another image
+    with pytest.raises(Permanent, match=r"it was to go to shop/orders:1\.0"):
+        run(host.rollback(workload, to=None, within=WITHIN, foreseen=way))
+    assert docker_proxy.changes == []
 
 
 def test_a_service_goes_to_no_image_of_choice(

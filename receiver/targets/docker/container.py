@@ -60,7 +60,7 @@ class Container:
 
     @property
     def grace(self) -> int:
-        """Seconds between asking it to stop and killing it."""
+        """Seconds between asking it to stop and killing it; below 0, it is never killed."""
         wanted = self.config.get("StopTimeout")
         return GRACE if wanted is None else int(wanted)
 

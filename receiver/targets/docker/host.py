@@ -17,10 +17,12 @@ from receiver.settings import platforms
 from receiver.targets.docker.compose import PROJECT, SERVICE, number, service_of, siblings
 from receiver.targets.docker.container import Container
 from receiver.targets.docker.engine import Engine
-from receiver.targets.docker.rollback import roll_back
-from receiver.targets.docker.running import grace, in_part, running
+from receiver.targets.docker.leftovers import refuse_left_behind, refuse_twins
+from receiver.targets.docker.rollback import roll_back, way_back
+from receiver.targets.docker.running import grace, in_part, own_grace, running
 from receiver.targets.docker.scaling import grow, shrink
 from receiver.targets.docker.swarm import Swarm
+from receiver.targets.foreseen import hold_to
 from receiver.targets.threads import Threads
 from receiver.workload import Selector, Workload
 
@@ -93,17 +95,24 @@ class DockerHost:
             "after": {"replicas": len(after), "containers": after},
         }
 
-    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
+    async def way_back(self, workload: Workload, *, to: str | None) -> str:
+        async with self._engine(self._patience) as engine:
+            if workload.selector.kind == "service":
+                return await self._swarm.way_back(engine, workload, to=to)
+            image = _image(workload, to)
+            return await way_back(engine, await self._unchanged(engine, workload), image)
+
+    async def rollback(
+        self, workload: Workload, *, to: str | None, within: timedelta, foreseen: str = ""
+    ) -> Mapping[str, Any]:
         """Swarm: to the previous specification. Compose: to an image, one container after the other."""
-        if workload.selector.kind == "service":
-            async with self._engine(within) as engine:
-                return await self._swarm.rollback(engine, workload, to=to)
-        if workload.selector.kind != "compose":
-            raise Permanent(f"{workload} is a single container; only a service can be rolled back")
-        if to is None:
-            raise Permanent(f"{workload}: nothing tells which image was good; post deployment markers, or write to:")
         async with self._engine(within) as engine:
-            return {"containers": await roll_back(engine, await self._unchanged(engine, workload), to)}
+            if workload.selector.kind == "service":
+                return await self._swarm.rollback(engine, workload, to=to, foreseen=foreseen)
+            image = _image(workload, to)
+            members = await self._unchanged(engine, workload)
+            hold_to(foreseen, await way_back(engine, members, image) if foreseen else "", workload)
+            return {"containers": await roll_back(engine, members, image)}
 
     async def stop(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
         """It stays stopped whatever its restart policy: the engine knows that somebody wanted it so."""
@@ -113,7 +122,7 @@ class DockerHost:
                 raise Permanent(f"{workload} is stopped already: {container.ailment}")
             if container.host.get("AutoRemove"):
                 raise Permanent(f"{workload} is removed when it stops (--rm), and could not be started again")
-            await engine.stop(container.id, grace=grace(container, engine))
+            await engine.stop(container.id, grace=own_grace(container, engine))
             return {"before": container.summary(), "after": await _stopped(engine, container)}
 
     async def start(self, workload: Workload, *, within: timedelta) -> Mapping[str, Any]:
@@ -143,7 +152,9 @@ class DockerHost:
     async def _members(self, engine: Engine, selector: Selector) -> list[Container]:
         """What the selector names, in order, each of it allowed."""
         # The filter only saves work (by name it is an unanchored regex): what counts is that it fits exactly.
-        listed = [found for found in await engine.containers(_filter(selector)) if _fits(found, selector)]
+        found = await engine.containers(_filter(selector))
+        refuse_left_behind(found, selector)
+        listed = [each for each in found if _fits(each, selector)]
         seen = [await engine.inspect(found["Id"]) for found in listed]
         members = [member for member in seen if member]
         if not members:
@@ -155,7 +166,10 @@ class DockerHost:
             if not self._allows(member):
                 why = f"{member.name} has none of the labels that allow acting on it (allow: of docker {self.name})"
                 raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
-        return sorted(members, key=lambda member: (number(member), member.name))
+        members = sorted(members, key=lambda member: (number(member), member.name))
+        if selector.kind == "compose":
+            refuse_twins(members, selector)
+        return members
 
     def _allows(self, member: Container) -> bool:
         return platforms.selected(member.labels, self._allow)
@@ -224,6 +238,14 @@ def _refuse_swarms(member: Container) -> None:
     if service:
         why = f"{member.name} belongs to the Swarm service {service}; act on that (docker: {{service: {service}}})"
         raise Refusal(Reason.TARGET_NOT_ALLOWED, why)
+
+
+def _image(workload: Workload, to: str | None) -> str:
+    if workload.selector.kind != "compose":
+        raise Permanent(f"{workload} is a single container; only a service can be rolled back")
+    if to is None:
+        raise Permanent(f"{workload}: nothing tells which image was good; post deployment markers, or write to:")
+    return to
 
 
 def _filter(selector: Selector) -> Mapping[str, Sequence[str]]:

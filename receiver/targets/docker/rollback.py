@@ -4,8 +4,10 @@ Each old container is kept until the new one in its place is well; when it does 
 and the error says so.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from receiver.errors import Permanent, Temporary, Uncertain
@@ -13,23 +15,29 @@ from receiver.targets.docker.blueprint import Blueprint
 from receiver.targets.docker.container import Container
 from receiver.targets.docker.engine import Engine
 from receiver.targets.docker.image import Image
+from receiver.targets.docker.leftovers import aside
 from receiver.targets.docker.replacement import replacement
-from receiver.targets.docker.running import grace, in_part, running
+from receiver.targets.docker.running import LOOK_EVERY, grace, in_part, running
 
 REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_:@/-]*(\.[a-zA-Z0-9_:@/-]+)*", re.ASCII)
 """What an image can be called, loosely: it becomes part of a path, so that there are no two dots in a row."""
 
 ID = 12  #: what docker shows of an id
+ID_SHOWN = len("sha256:") + ID
 
 PUT_BACK = 30.0  #: seconds kept to put an old container back, or a third of what there is
 
 
+async def way_back(engine: Engine, members: Sequence[Container], to: str) -> str:
+    """By the image's id as well: a tag may be moved meanwhile."""
+    image, stale = await _stale(engine, members, to)
+    now = sorted({f"{member.tag} ({member.image[:ID_SHOWN]})".lstrip() for member in stale})
+    return f"{to} ({image.id[:ID_SHOWN]}) in place of {', '.join(now)}"
+
+
 async def roll_back(engine: Engine, members: Sequence[Container], to: str) -> Sequence[Mapping[str, Any]]:
     """Before and after of each that was not on the image already."""
-    image = await _image(engine, to)
-    stale = [member for member in members if member.image != image.id]
-    if not stale:
-        raise Permanent(f"{', '.join(member.name for member in members)}: on the image {to} already")
+    image, stale = await _stale(engine, members, to)
     await _refuse_shared_networks(engine, stale)
     plans = [(member, replacement(member, await _brought(engine, member), image=image, called=to)) for member in stale]
     done: list[Mapping[str, Any]] = []
@@ -42,6 +50,15 @@ async def roll_back(engine: Engine, members: Sequence[Container], to: str) -> Se
             raise in_part(error, f"{len(done)} of {len(stale)} containers rolled back to {to}") from error
         done.append({"before": member.summary(), "after": new.summary()})
     return done
+
+
+async def _stale(engine: Engine, members: Sequence[Container], to: str) -> tuple[Image, Sequence[Container]]:
+    """The image, and those that are not on it; Permanent when there is none of either."""
+    image = await _image(engine, to)
+    stale = [member for member in members if member.image != image.id]
+    if not stale:
+        raise Permanent(f"{', '.join(member.name for member in members)}: on the image {to} already")
+    return image, stale
 
 
 async def _image(engine: Engine, to: str) -> Image:
@@ -80,7 +97,7 @@ async def _swap(engine: Engine, old: Container, new: Blueprint, image: Image) ->
     kept = min(PUT_BACK, engine.remaining / 3)
     try:
         with engine.sparing(kept):
-            await engine.rename(old.id, _aside(old))
+            await engine.rename(old.id, aside(old.id, old.name))
     except Uncertain as error:
         raise await _put_back(engine, old, image, error) from error
     try:
@@ -92,14 +109,9 @@ async def _swap(engine: Engine, old: Container, new: Blueprint, image: Image) ->
         await engine.remove(old.id)
     except (Temporary, Permanent, Uncertain) as error:
         raise in_part(
-            error, f"{new.name} runs {well.tag or image.id}, and {_aside(old)} is left to be removed"
+            error, f"{new.name} runs {well.tag or image.id}, and {aside(old.id, old.name)} is left to be removed"
         ) from error
     return well
-
-
-def _aside(old: Container) -> str:
-    """As Compose calls a container that is being replaced."""
-    return f"{old.id[:12]}_{old.name}"
 
 
 async def _replace(engine: Engine, old: Container, new: Blueprint, image: Image) -> Container:
@@ -109,9 +121,25 @@ async def _replace(engine: Engine, old: Container, new: Blueprint, image: Image)
         raise Permanent(f"{new.config['Image']} is another image than it was a moment ago")
     for network, endpoint in new.networks.items():
         await engine.join(container, network, endpoint)
-    await engine.stop(old.id, grace=grace(old, engine))
+    await _stop(engine, old)
     await engine.start(container)
     return await running(engine, container)
+
+
+async def _stop(engine: Engine, old: Container) -> None:
+    """When its answer is lost, not before it has stopped or had its time to: it would look as if it ran on."""
+    within = grace(old, engine)
+    try:
+        await engine.stop(old.id, grace=within)
+    except Uncertain:
+        until = engine.remaining - within - LOOK_EVERY
+        with suppress(Temporary):
+            while engine.remaining > max(0.0, until):
+                now = await engine.inspect(old.id)
+                if not now or now.status != "running":
+                    break
+                await asyncio.sleep(LOOK_EVERY)
+        raise
 
 
 async def _put_back(

@@ -11,6 +11,7 @@ from receiver.targets.docker.engine import Engine
 
 LOOK_EVERY = 0.25  #: seconds between two looks at what is starting
 SILENT = 1.0  #: seconds without an answer after which nobody knows how it ended
+FOR_ANSWER = 2.0  #: seconds kept for the engine to say that it has stopped
 SETTLED = 1.0  #: seconds that a container without a health check must stay up to count as running
 
 
@@ -43,7 +44,15 @@ async def running(engine: Engine, container: str, *, since: str = "") -> Contain
 
 def grace(member: Container, engine: Engine) -> int:
     """Its own time to stop, but never more than half of what is left: it must start again, too."""
-    return max(1, min(member.grace, int(engine.remaining / 2)))
+    half = int(engine.remaining / 2)
+    return max(1, half if member.grace < 0 else min(member.grace, half))
+
+
+def own_grace(member: Container, engine: Engine) -> int:
+    """All of its own time to stop; Permanent when there is less of it, for then it would be killed."""
+    if member.grace + FOR_ANSWER > engine.remaining:
+        raise Permanent(f"{member.name} may take {member.grace}s to stop; give the step a longer timeout")
+    return member.grace
 
 
 def in_part(error: Temporary | Permanent | Uncertain, done: str) -> Permanent | Uncertain:

@@ -5,6 +5,8 @@ and waited for until the Swarm says that the change is complete and its tasks st
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -24,6 +26,7 @@ from receiver.targets.docker.service import (
     with_force,
     with_replicas,
 )
+from receiver.targets.foreseen import hold_to
 from receiver.workload import Selector, Workload
 
 RESTARTED = ("completed",)
@@ -75,14 +78,22 @@ class Swarm:
         await engine.update_service(before, spec)
         return _told(before, await _converged(engine, before, spec, ends=SCALED))
 
-    async def rollback(self, engine: Engine, workload: Workload, *, to: str | None) -> Mapping[str, Any]:
-        if to is not None:
-            raise Permanent(f"{workload}: a Swarm service goes back to its previous specification alone; leave out to:")
-        before = await self._unchanged(engine, workload)
-        spec = _previous(before)
+    async def way_back(self, engine: Engine, workload: Workload, *, to: str | None) -> str:
+        return _way(*await self._way_back(engine, workload, to=to))
+
+    async def rollback(self, engine: Engine, workload: Workload, *, to: str | None, foreseen: str) -> Mapping[str, Any]:
+        before, spec = await self._way_back(engine, workload, to=to)
+        hold_to(foreseen, _way(before, spec), workload)
         # The Swarm takes the previous specification itself; it wants to be sent one all the same.
         await engine.update_service(before, before.spec, rollback="previous")
         return _told(before, await _converged(engine, before, spec, ends=ROLLED_BACK))
+
+    async def _way_back(self, engine: Engine, workload: Workload, *, to: str | None) -> tuple[Service, Object]:
+        """What is there now, and the specification that it goes back to."""
+        if to is not None:
+            raise Permanent(f"{workload}: a Swarm service goes back to its previous specification alone; leave out to:")
+        before = await self._unchanged(engine, workload)
+        return before, _previous(before)
 
     async def _find(self, engine: Engine, selector: Selector) -> Service:
         listed = await engine.services(selector.name)
@@ -143,6 +154,15 @@ def _previous(service: Service) -> Object:
             "specification alone, which runs the same; deploy the one that was good"
         )
     return service.previous
+
+
+def _way(service: Service, spec: Object) -> str:
+    """With a mark of the specifications, as two of them may differ in other things than the image."""
+    return f"{image(spec)} ({_mark(spec)}) in place of {service.image} ({_mark(service.spec)})"
+
+
+def _mark(spec: Object) -> str:
+    return f"specification {hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def _told(before: Service, after: Service) -> Mapping[str, Any]:

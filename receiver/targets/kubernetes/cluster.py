@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.run import Reason, Refusal
 from receiver.settings import platforms
+from receiver.targets.foreseen import hold_to
 from receiver.targets.kubernetes import eviction, names, nodes, precondition, revisions, scaling, view
 from receiver.targets.kubernetes.answers import Rejected
 from receiver.targets.kubernetes.drain import Drain, losses, to_go
@@ -87,15 +88,17 @@ class Cluster:
         after = await self._until(server, workload, lambda now: scaling.scaled(now, replicas, owned=bool(scaler)))
         return {"before": view.summary(before), "after": view.summary(after), "by": by}
 
-    async def rollback(self, workload: Workload, *, to: str | None, within: timedelta) -> Mapping[str, Any]:
+    async def way_back(self, workload: Workload, *, to: str | None) -> str:
+        server = await self._server(workload.selector, within=self._patience)
+        return revisions.told(*await self._way_back(server, workload, to=to))
+
+    async def rollback(
+        self, workload: Workload, *, to: str | None, within: timedelta, foreseen: str = ""
+    ) -> Mapping[str, Any]:
         """As `kubectl rollout undo`, but never forth again by itself; and then as `kubectl rollout status`."""
         server = await self._server(workload.selector, within=within)
-        before = await self._unchanged(server, workload)
-        obstacle = cannot_roll(before, "a rollback")
-        if obstacle:
-            raise Permanent(f"{workload} cannot be rolled back: {obstacle}")
-        history = await _history(server, before)
-        revision = revisions.way_back(before, history, to=to)
+        before, revision = await self._way_back(server, workload, to=to)
+        hold_to(foreseen, revisions.told(before, revision), workload)
         await self._undo(server, workload, before, revision)
         # A rollout that its controller had given up on stays so in its status until the next one gets anywhere.
         had_failed = judge(before).failed
@@ -143,7 +146,7 @@ class Cluster:
             raise Permanent(f"{workload} is not drained, and nothing was done to it: {lost}")
         if not nodes.is_cordoned(before):
             await server.patch("Node", workload.name, nodes.cordoning(before, wanted=True))
-        evicted = await Drain(server, workload.name, takes_data=delete_emptydir_data).until_empty()
+        evicted = await Drain(server, workload, takes_data=delete_emptydir_data).until_empty()
         return {
             "before": {**nodes.summary(before), "pods": len(to_go(there))},
             "after": {"cordoned": True, "pods": 0},
@@ -192,6 +195,14 @@ class Cluster:
     async def _unchanged(self, server: "ApiServer", workload: Workload) -> Object:
         """The object as it is now, if it still is the one that was resolved."""
         return precondition.check(await server.found(workload.selector.kind, workload.name), workload)
+
+    async def _way_back(self, server: "ApiServer", workload: Workload, *, to: str | None) -> tuple[Object, Revision]:
+        """What is there now, and the revision that it goes back to."""
+        before = await self._unchanged(server, workload)
+        obstacle = cannot_roll(before, "a rollback")
+        if obstacle:
+            raise Permanent(f"{workload} cannot be rolled back: {obstacle}")
+        return before, revisions.way_back(before, await _history(server, before), to=to)
 
     async def _undo(self, server: "ApiServer", workload: Workload, before: Object, revision: Revision) -> None:
         """A rollout that hangs moves its status all the time, which changes nothing of what was decided."""

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from receiver.errors import Permanent, Temporary, Uncertain
-from receiver.targets.kubernetes import eviction, pods
+from receiver.targets.kubernetes import eviction, nodes, pods, precondition
 from receiver.targets.kubernetes.answers import Gone
 from receiver.targets.kubernetes.rollout import Object
+from receiver.workload import Workload
 
 if TYPE_CHECKING:
     from receiver.targets.kubernetes.apiserver import ApiServer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 LOOK_EVERY = 2.0  #: seconds between two lists of all pods on a node
 AT_ONCE = 4  #: evictions; the platform has twice as many threads, and others want to look at it meanwhile
 NAMED = 20  #: pods in a message
+CORDONED = "the node stays cordoned"
 
 
 def to_go(found: Iterable[Object]) -> list[Object]:
@@ -42,7 +44,7 @@ def losses(found: Iterable[Object], *, takes_data: bool) -> str:
 class Drain:
     """One node, once."""
 
-    def __init__(self, server: "ApiServer", node: str, *, takes_data: bool) -> None:
+    def __init__(self, server: "ApiServer", node: Workload, *, takes_data: bool) -> None:
         self._server = server
         self._node = node
         self._takes_data = takes_data
@@ -60,25 +62,37 @@ class Drain:
         answered = self._server.remaining
         while self._server.remaining:
             try:
-                left, silence = to_go(await self._server.pods_on(self._node)), None
+                left, silence = await self._look(), None
                 answered = self._server.remaining
             except Temporary as error:  # only this look has failed
                 silence = error
+            except Permanent as error:
+                raise Permanent(f"{self._progress(left)}; {error}") from error
             if not silence:
                 self._seen |= {_uid(pod): pods.label(pod) for pod in left}
                 if not left:
                     return sorted([*self._told.values(), *self._unanswered.values()])
                 if lost := losses(left, takes_data=self._takes_data):
-                    raise Permanent(f"{self._progress(left)}; since it was looked at, others have come: {lost}")
+                    raise Permanent(
+                        f"{self._progress(left)}; {CORDONED}; since it was looked at, others have come: {lost}"
+                    )
                 await asyncio.gather(*(self._evict(pod) for pod in left if self._is_due(pod)))
                 if all(_uid(pod) in self._refused for pod in left):
                     break
             await asyncio.sleep(min(max(LOOK_EVERY, (silence and silence.delay) or 0), self._server.remaining))
         if silence and answered > eviction.SILENT:
-            raise Uncertain(f"{self._progress(left)}; and then nothing was seen of them: {silence}")
+            raise Uncertain(f"{self._progress(left)}; {CORDONED}; and then nothing was seen of them: {silence}")
         if any(_uid(pod) in self._unanswered and not pods.told_to_end(pod) for pod in left):
-            raise Uncertain(self._progress(left))
-        raise Permanent(self._progress(left))
+            raise Uncertain(f"{self._progress(left)}; {CORDONED}")
+        raise Permanent(f"{self._progress(left)}; {CORDONED}")
+
+    async def _look(self) -> list[Object]:
+        """What is to go; Permanent when that is no longer ours to see to."""
+        node = await self._server.found("Node", self._node.name)
+        # one that has been taken out of the cluster meanwhile has its pods ended all the same
+        if node and not nodes.is_cordoned(precondition.check(node, self._node)):
+            raise Permanent("somebody has opened it again, and no more is evicted")
+        return to_go(await self._server.pods_on(self._node.name))
 
     def _is_due(self, pod: Object) -> bool:
         uid = _uid(pod)
@@ -109,9 +123,9 @@ class Drain:
         reasons: dict[str, list[Object]] = {}
         for pod in left:
             reasons.setdefault(self._why(pod), []).append(pod)
-        rest = "; ".join(f"{_names(those)} ({why})" for why, those in reasons.items())
+        rest = "; ".join(f"{_names(those)} ({why})" for why, those in reasons.items()) or "nothing that was seen"
         gone = len(self._seen) - len(left)
-        return f"Node/{self._node}: {gone} of {len(self._seen)} pods are gone; left: {rest}; the node stays cordoned"
+        return f"{self._node}: {gone} of {len(self._seen)} pods are gone; left: {rest}"
 
     def _why(self, pod: Object) -> str:
         uid = _uid(pod)
@@ -119,6 +133,8 @@ class Drain:
             return pods.lingers(pod)
         if uid in self._unanswered:
             return "told to end, perhaps: the answer was lost"
+        if uid in self._told:
+            return "told to end, and not looked at since"
         _, waiting = self._waiting.get(uid, (0.0, ""))
         return self._refused.get(uid) or waiting or pods.lingers(pod)
 

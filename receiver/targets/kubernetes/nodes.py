@@ -16,7 +16,7 @@ def judge(node: Object) -> Rollout:
 
 
 def is_cordoned(node: Object) -> bool:
-    return bool(node["spec"].get("unschedulable"))
+    return bool((node.get("spec") or {}).get("unschedulable"))
 
 
 def cordoning(node: Object, *, wanted: bool) -> Object:

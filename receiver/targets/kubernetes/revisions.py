@@ -86,6 +86,12 @@ def way_back(found: Object, revisions: Sequence[Revision], *, to: str | None) ->
     raise _no_way(found, "there is nothing to go back to: its history has only what runs now")
 
 
+def told(found: Object, revision: Revision) -> str:
+    """The way to a revision, in words; a restart meanwhile makes it no other way."""
+    images = ", ".join(container["image"] for container in found["spec"]["template"]["spec"]["containers"])
+    return f"revision {revision.number} ({revision.images}) in place of {images}"
+
+
 def undo(found: Object, revision: Revision) -> list[Object]:
     """The operations of a JSON patch: a merge would leave in place what has been added since."""
     metadata = found["metadata"]
@@ -147,7 +153,7 @@ def _revision(kept: Object) -> Revision | None:
     is_replica_set = "spec" in kept
     number = annotations.get(NUMBER) if is_replica_set else kept.get("revision")
     template = (kept if is_replica_set else kept["data"])["spec"]["template"]
-    if not str(number).isdigit():
+    if not str(number).isdecimal():
         return None
     return Revision(
         number=int(str(number)),

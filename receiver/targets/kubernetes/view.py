@@ -28,7 +28,7 @@ def workload(cluster: str, selector: Selector, found: Object) -> Workload:
 def summary(found: Object) -> Mapping[str, Any]:
     """What an audit row says of a Deployment, StatefulSet or DaemonSet."""
     judged = rollout.judge(found)
-    annotations = found["spec"]["template"]["metadata"].get("annotations") or {}
+    annotations = (found["spec"]["template"].get("metadata") or {}).get("annotations") or {}
     return {
         "replicas": judged.wanted,
         "ready": judged.ready,
