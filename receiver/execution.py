@@ -22,7 +22,7 @@ from receiver.case import Case, World
 from receiver.errors import Permanent, Temporary, Uncertain
 from receiver.plan import Planned
 from receiver.run import Run, StepStatus
-from receiver.store import pause, runs
+from receiver.store import pause, runs, steps
 from receiver.telling import Telling
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ class Execution:
     def intend(self, connection: sa.Connection, run: Run, case: Case, planned: Planned) -> None:
         """Write down that a step is about to be carried out; the database refuses a second time."""
         now = self.world.clock()
-        runs.intend(connection, run, phase=planned.phase, position=planned.position, at=now, **planned.shown())
+        steps.intend(connection, run, phase=planned.phase, position=planned.position, at=now, **planned.shown())
         about = {"target": case.target(), "numbers": case.numbers}
         place = {"phase": planned.phase, "position": planned.position}
         self.world.tell(connection, run, Kind.INTENT, {**place, **about, **planned.shown()})
@@ -97,7 +97,7 @@ class Execution:
         }
 
         def write(connection: sa.Connection) -> None:
-            runs.conclude(
+            steps.conclude(
                 connection,
                 run,
                 phase=planned.phase,
@@ -113,7 +113,7 @@ class Execution:
 
         try:
             await world.ledger.write(write)
-        except runs.Superseded:
+        except steps.Superseded:
             # We were away too long, and another process has told of this run: add what we know, change nothing.
             late = {**data, "status": status}
             await world.ledger.write(lambda connection: world.tell(connection, run, Kind.LATE_EFFECT, late))

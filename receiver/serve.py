@@ -9,15 +9,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-import uvicorn
 import uvloop
-from starlette.applications import Starlette
 
 from receiver import logs, metrics, playbooks, presence, retention, settings, standstill, worker
 from receiver.alertmanager import Alertmanager
@@ -29,6 +27,7 @@ from receiver.case import World
 from receiver.deployments import Deployments
 from receiver.errors import ConfigError, ConfigErrors
 from receiver.identity import Windows
+from receiver.listening import Server, bind, configuration
 from receiver.matching import Matching
 from receiver.notifiers.receivers import Receivers
 from receiver.outbound import Outbound
@@ -48,15 +47,11 @@ from receiver.targets import PLATFORMS, Platform
 from receiver.trigger import Trigger
 from receiver.watchdog import Watch
 from receiver.web import Doors, create_app
-from receiver.web.protocol import PunctualProtocol
 from receiver.worker import Worker
 
 log = structlog.get_logger(__name__)
 
 DRAIN = 20.0  #: seconds that runs in progress get at a stop
-GRACE = 5  #: seconds that requests in progress get
-BACKLOG = 2048
-MOST_CONNECTIONS = 1000
 
 
 def run(path: Path) -> int:
@@ -66,7 +61,7 @@ def run(path: Path) -> int:
     sys.setswitchinterval(0.0005)
     configured, in_force = playbooks.read(path)
     logs.configure(style=configured.logging.format, level=configured.logging.level, file=configured.logging.file)
-    listening = _bind(configured.server)
+    listening = bind(configured.server)
     ledger = Ledger(configured.store.url.get_secret_value())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(path, configured, in_force, ledger, listening))
@@ -100,7 +95,7 @@ class Service:
             ledger, self.audit, configured.auth.teams, signer=self.signer, clock=now, wake=self.worker.wake
         )
         self.presence = Presence(ledger, self.replica, config=self._digest, reload=self._reload, clock=now)
-        self.server = _Server(_uvicorn(create_app(self._doors())))
+        self.server = Server(configuration(create_app(self._doors())))
 
     async def run(self, listening: socket.socket) -> int:
         """Serve until told to stop, then drain; the exit code."""
@@ -271,35 +266,6 @@ class Service:
         )
 
 
-def _uvicorn(app: Starlette) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-        timeout_keep_alive=75,
-        limit_concurrency=MOST_CONNECTIONS,
-        backlog=BACKLOG,
-        http=PunctualProtocol,
-        ws="none",
-        lifespan="off",
-    )
-
-
-class _Server(uvicorn.Server):
-    def stop(self) -> None:
-        self.should_exit = True
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn would raise the signal again when it is done, which ends the process before the worker has drained
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        yield
-
-
 def now() -> datetime:
     """The clock that everything is given."""
     return datetime.now(UTC)
@@ -324,22 +290,6 @@ def _receivers(configured: settings.Settings, outbound: Outbound) -> Receivers:
     except ModuleNotFoundError as error:
         message = f"receivers with apprise: need {error.name}; install amend[apprise]"
         raise ConfigError("amend.yml", None, message) from error
-
-
-def _bind(server: settings.Server) -> socket.socket:
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((server.host, server.port))
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise ConfigError(
-            server.listen, None, f"cannot listen there: {error.strerror}; choose another server.listen in amend.yml"
-        ) from error
-    listening.setblocking(False)  # noqa: FBT003 - the name says it
-    return listening
 
 
 def _say_aloud(configured: settings.Settings, playbooks: Playbooks) -> None:

@@ -25,7 +25,7 @@ from receiver.matching import Batch, Matching, Question
 from receiver.pipeline import Pipeline
 from receiver.prometheus import Prometheus, Sample
 from receiver.run import Episode, Run
-from receiver.store import Ledger, StoreError, episodes, runs
+from receiver.store import Ledger, StoreError, episodes, runs, steps
 
 log = structlog.get_logger(__name__)
 
@@ -165,7 +165,7 @@ class Worker:
     async def _advance(self, run: Run, episode: Episode) -> None:
         try:
             await self.pipeline.advance(run, episode)
-        except runs.Superseded as error:
+        except steps.Superseded as error:
             log.warning("superseded", run=run.id, error=str(error))
         except StoreError as error:  # the lease runs out, and the run is found again when the store is back
             log.error("store", run=run.id, error=str(error))

@@ -17,7 +17,8 @@ from receiver.plan import plan
 from receiver.run import Outcome, Phase, Reason, Refusal, Run, Status, StepStatus
 from receiver.settings.receivers import Receiver as Place
 from receiver.settings.receivers import Webhook
-from receiver.store.runs import Superseded, change, next_wake
+from receiver.store.runs import change, next_wake
+from receiver.store.steps import Superseded
 from receiver.worker import LEASE
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.receiver import alert

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from receiver.errors import ConfigError
-from receiver.lint import against_rules, against_settings
+from receiver.lint import against_people, against_platforms, against_rules, against_settings
 from receiver.lint.setup import Setup
 
 
@@ -47,22 +47,22 @@ CHECKS: Mapping[str, Check] = {
     "playbooks/no-file": Check(ERROR, against_settings.no_file),
     "playbooks/none": Check(WARNING, against_settings.no_playbook),
     "notify/receiver": Check(ERROR, against_settings.unknown_receiver),
-    "approval/team": Check(ERROR, against_settings.unknown_team),
-    "approval/untold": Check(WARNING, against_settings.nobody_told),
-    "approval/link": Check(WARNING, against_settings.no_link),
-    "approval/slack": Check(WARNING, against_settings.no_buttons),
+    "approval/team": Check(ERROR, against_people.unknown_team),
+    "approval/untold": Check(WARNING, against_people.nobody_told),
+    "approval/link": Check(WARNING, against_people.no_link),
+    "approval/slack": Check(WARNING, against_people.no_buttons),
     "http/host": Check(ERROR, against_settings.host_not_allowed),
     "command/unknown": Check(ERROR, against_settings.unknown_command),
     "silence/alertmanager": Check(ERROR, against_settings.missing_alertmanager),
-    "target/platform": Check(ERROR, against_settings.unknown_platform),
-    "target/missing": Check(ERROR, against_settings.missing_target),
-    "target/kind": Check(ERROR, against_settings.wrong_kind),
+    "target/platform": Check(ERROR, against_platforms.unknown_platform),
+    "target/missing": Check(ERROR, against_platforms.missing_target),
+    "target/kind": Check(ERROR, against_platforms.wrong_kind),
     "prometheus/missing": Check(ERROR, against_settings.missing_prometheus),
     "limits/retention": Check(ERROR, against_settings.forgotten),
     "limits/steps": Check(ERROR, against_settings.too_many_steps),
     "template/root": Check(ERROR, against_settings.unknown_root),
     "verify/missing": Check(WARNING, against_settings.missing_verify),
-    "verify/unhealthy": Check(WARNING, against_settings.never_healthy),
+    "verify/unhealthy": Check(WARNING, against_platforms.never_healthy),
     "playbooks/overlap": Check(WARNING, against_settings.overlap),
     "alert/unknown": Check(ERROR, against_rules.unknown_alert),
     "matchers/never": Check(ERROR, against_rules.never_match),

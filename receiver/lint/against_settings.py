@@ -3,12 +3,11 @@
 The registry in `receiver.lint` names them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
 
-from receiver.actions import ACTIONS
 from receiver.documents import did_you_mean
 from receiver.durations import format_duration
 from receiver.errors import ConfigError
@@ -17,7 +16,6 @@ from receiver.lint.setup import Setup, Written
 from receiver.lint.templates import ROOTS, strangers
 from receiver.playbook import Playbook
 from receiver.settings import playbook_files
-from receiver.target import Target
 
 
 def no_file(setup: Setup) -> Iterator[ConfigError]:
@@ -49,49 +47,6 @@ def unknown_receiver(setup: Setup) -> Iterator[ConfigError]:
                 yield written.error((*place, step.verb, "receiver"), f'no receiver is called "{name}"{way_out}')
 
 
-def unknown_team(setup: Setup) -> Iterator[ConfigError]:
-    """Approvers that amend.yml does not have, or of whom none may answer: nobody could agree."""
-    teams, clicks = setup.settings.auth.teams, setup.settings.slack is not None
-    may_answer = {key.name for key in setup.settings.auth.api_keys if key.role != "viewer"}
-    for written in setup.playbooks:
-        rule = written.playbook.approval
-        for index, name in enumerate(rule.approvers if rule else ()):
-            place = ("approval", "approvers", index)
-            if name not in teams:
-                way_out = did_you_mean(name, list(teams)) or f"; add it to auth.teams in {setup.document.path}"
-                yield written.error(place, f'no team is called "{name}"{way_out}')
-            elif not may_answer & set(teams[name].api_keys) and not (clicks and teams[name].slack_users):
-                message = f'nobody in "{name}" may answer; give one of them the role approver in {setup.document.path}'
-                yield written.error(place, message)
-
-
-def nobody_told(setup: Setup) -> Iterator[ConfigError]:
-    """An approval that people are asked for, and of which nobody hears."""
-    receivers = {receiver.name for receiver in setup.settings.receivers}
-    for written in setup.playbooks:
-        rule = written.playbook.approval
-        if not rule or rule.required == "never" or receivers & set(rule.approvers):
-            continue
-        if not rule.approvers:
-            way_out = "name a team in approvers:, and call a receiver as that team"
-            yield written.error(("approval",), f"asks every approver, and tells none; {way_out}")
-        elif set(rule.approvers) <= set(setup.settings.auth.teams):
-            who = " or ".join(f'"{name}"' for name in rule.approvers)
-            message = f"asks people, and tells nobody that it does; call a receiver {who} in {setup.document.path}"
-            yield written.error(("approval",), message)
-
-
-def no_link(setup: Setup) -> Iterator[ConfigError]:
-    """People who are asked, and get no link to where they answer."""
-    if setup.settings.server.external_url:
-        return
-    for written in setup.playbooks:
-        rule = written.playbook.approval
-        if rule and rule.required != "never" and rule.approvers and not _all_click(setup, rule.approvers):
-            message = f"asks people without a link to the answer; set server.external_url in {setup.document.path}"
-            yield written.error(("approval",), message)
-
-
 def unknown_command(setup: Setup) -> Iterator[ConfigError]:
     """A `command` step whose program amend.yml does not declare."""
     known = setup.settings.commands
@@ -114,26 +69,6 @@ def missing_alertmanager(setup: Setup) -> Iterator[ConfigError]:
             yield written.error((*place, "silence"), message)
 
 
-def _all_click(setup: Setup, approvers: Sequence[str]) -> bool:
-    """Whether each of these teams is asked by buttons in Slack, which need no link."""
-    receivers = {receiver.name: receiver for receiver in setup.settings.receivers}
-    teams = setup.settings.auth.teams
-    listed = all(name in teams and teams[name].slack_users for name in approvers)
-    return (
-        bool(setup.settings.slack) and listed and all(name in receivers and receivers[name].slack for name in approvers)
-    )
-
-
-def no_buttons(setup: Setup) -> Iterator[ConfigError]:
-    """People who may answer in Slack, and whose clicks would not be taken."""
-    if setup.settings.slack:
-        return
-    for name, team in setup.settings.auth.teams.items():
-        if team.slack_users:
-            message = f'"{name}" has slack_users, and gets no buttons; add slack: {{signing_secret_file: FILE}}'
-            yield setup.document.error(("auth", "teams", name, "slack_users"), message)
-
-
 def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:
     """An `http` step to a host that is not on the allow-list."""
     allowed = [host.lower() for host in setup.settings.outbound.allow_hosts]
@@ -143,93 +78,6 @@ def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:
             if host not in allowed:
                 message = f'the host "{host}" is not allowed; add it to outbound.allow_hosts in {setup.document.path}'
                 yield written.error((*place, "http", "url"), message)
-
-
-def unknown_platform(setup: Setup) -> Iterator[ConfigError]:
-    """A target on a platform, host, cluster or namespace that amend.yml does not have."""
-    platforms = setup.settings.platforms
-    for written in setup.playbooks:
-        target = written.playbook.target
-        if target == "none":
-            continue
-        if k8s := target.kubernetes:
-            kind, key, instance = "kubernetes", "cluster", k8s.cluster
-            known = [each.name for each in platforms.kubernetes]
-        else:
-            kind, key, instance = "docker", "host", target.docker.host if target.docker else None
-            known = [each.name for each in platforms.docker]
-        if not known:
-            message = f"there is no {kind} platform; add platforms: {{{kind}: […]}} to {setup.document.path}"
-            yield written.error(("target", kind), message)
-        elif instance is None and len(known) > 1:
-            message = f"there are several platforms {kind}; choose one with {key}: {' or '.join(known)}"
-            yield written.error(("target", kind), message)
-        elif instance is not None and "{" not in instance and instance not in known:
-            message = f'no {kind} {key} is called "{instance}"{did_you_mean(instance, known)}'
-            yield written.error(("target", kind, key), message)
-        else:
-            yield from _foreign_namespace(setup, written, target)
-
-
-def _foreign_namespace(setup: Setup, written: Written, target: Target) -> Iterator[ConfigError]:
-    wanted = target.kubernetes
-    if (
-        wanted is None
-        or wanted.namespace is None
-        or "{" in wanted.namespace
-        or (wanted.cluster and "{" in wanted.cluster)
-    ):
-        return
-    for cluster in setup.settings.platforms.kubernetes:
-        if wanted.cluster in (None, cluster.name) and wanted.namespace not in cluster.namespaces:
-            message = f'the namespace "{wanted.namespace}" is not among the namespaces of "{cluster.name}" in amend.yml'
-            way_out = did_you_mean(wanted.namespace, list(cluster.namespaces))
-            yield written.error(("target", "kubernetes", "namespace"), message + way_out)
-
-
-def missing_target(setup: Setup) -> Iterator[ConfigError]:
-    """Steps that act on a target, in a playbook that has none."""
-    for written in setup.playbooks:
-        if written.playbook.target != "none":
-            continue
-        for place, step in written.steps():
-            if not ACTIONS[step.verb].kinds:
-                continue
-            message = f'"{step.verb}" needs something to act on; add target: {{docker: …}} or {{kubernetes: …}}'
-            yield written.error(place, message)
-        if written.playbook.verify and written.playbook.verify.healthy:
-            message = "there is no target whose health could be looked at; add target:, or leave out healthy"
-            yield written.error(("verify", "healthy"), message)
-
-
-UNHEALTHY = {
-    "stop": "what it has stopped is never healthy",
-    "delete_pod": "the pod is gone, and the next one has another name unless a StatefulSet makes it",
-}
-"""Verbs after which nobody gets well, and why."""
-
-
-def never_healthy(setup: Setup) -> Iterator[ConfigError]:
-    """A verification that can only say no, or that it cannot look."""
-    for written in setup.playbooks:
-        verify = written.playbook.verify
-        acting = [step.verb for step in written.playbook.steps if ACTIONS[step.verb].kinds]
-        if verify and verify.healthy and acting and (why := UNHEALTHY.get(acting[-1])):
-            message = f'"{acting[-1]}" with healthy: {why}; write resolved_within or query in its place'
-            yield written.error(("verify", "healthy"), message)
-
-
-def wrong_kind(setup: Setup) -> Iterator[ConfigError]:
-    """Steps that cannot act on a target of this kind."""
-    for written in setup.playbooks:
-        if written.playbook.target == "none":
-            continue
-        kind = written.playbook.target.kind
-        for place, step in written.steps():
-            able = ACTIONS[step.verb].kinds
-            if able and kind not in able:
-                message = f'"{step.verb}" acts on {" or ".join(able)}, and the target is of the kind {kind}'
-                yield written.error(place, f"{message}; take another verb, or make it a playbook with another target")
 
 
 def missing_prometheus(setup: Setup) -> Iterator[ConfigError]:

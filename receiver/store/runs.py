@@ -1,4 +1,4 @@
-"""Queries on runs and their steps: claimed under a lease, changed by their newest claimant alone.
+"""Queries on runs: claimed under a lease, changed by their newest claimant alone.
 
 Each claim raises the run's epoch, and each change names the epoch it was made under: a process that was away too long
 finds its change refused (Superseded) instead of writing over its successor.
@@ -11,11 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from receiver.errors import AmendError
-from receiver.run import Outcome, Phase, Reason, Run, Status, Step, StepStatus
+from receiver.run import Outcome, Reason, Run, Status, Step
+from receiver.store import steps
 from receiver.store.engine import backend
 from receiver.store.statement import Row, Statement
-from receiver.store.tables import episodes, runs, steps
+from receiver.store.steps import Superseded
+from receiver.store.tables import episodes, runs
 
 _NEW: Mapping["sa.Column[Any]", Any] = {
     runs.c.episode_id: sa.bindparam("episode_id", type_=runs.c.episode_id.type),
@@ -78,21 +79,6 @@ _LOCKED = Statement(
     .order_by(runs.c.id)
     .limit(sa.bindparam("most"))
 )
-_BEGUN = ("run_id", "phase", "position", "verb", "status", "arguments", "started_at", "result", "error", "epoch")
-_INTEND = Statement(steps.insert().inline(), columns=_BEGUN)
-_CONCLUDE = Statement(
-    steps.update().where(
-        steps.c.run_id == sa.bindparam("of_run"),
-        steps.c.phase == sa.bindparam("of_phase"),
-        steps.c.position == sa.bindparam("at_position"),
-        steps.c.epoch == sa.bindparam("under_epoch"),
-        steps.c.status == StepStatus.INTENT,
-    ),
-    columns=["status", "finished_at", "result", "error"],
-)
-_OF_RUNS = Statement(
-    sa.select(steps).where(steps.c.run_id.in_(sa.bindparam("run_ids", expanding=True))).order_by(steps.c.id)
-)
 
 
 @cache
@@ -100,10 +86,6 @@ def _change(columns: tuple[str, ...]) -> Statement:
     """A change of these, which a few places in the code name."""
     ours = (runs.c.id == sa.bindparam("run")) & (runs.c.epoch == sa.bindparam("under_epoch"))
     return Statement(runs.update().where(ours).returning(*runs.c), columns=columns)
-
-
-class Superseded(AmendError):
-    """Another process has claimed the run since: nothing was recorded."""
 
 
 def create(
@@ -137,7 +119,7 @@ def create(
 def get(connection: sa.Connection, run_id: int) -> Run | None:
     """A run with its steps."""
     row = _GET.first(connection, {"id": run_id})
-    return _run(row, _steps(connection, [run_id]).get(run_id, ())) if row else None
+    return _run(row, steps.of_runs(connection, [run_id]).get(run_id, ())) if row else None
 
 
 def newest(connection: sa.Connection, episode_id: int) -> dict[str, Run]:
@@ -164,7 +146,7 @@ def claim_due(
     values |= {"owner": owner, "until": clock + lease}
     rows = sorted(_CLAIM.all(connection, values), key=lambda row: (row.wake_at, row.id))
     begun = [row.id for row in rows if row.status != Status.MATCHED]
-    known = _steps(connection, begun) if begun else {}
+    known = steps.of_runs(connection, begun) if begun else {}
     return [_run(row, known.get(row.id, ())) for row in rows]
 
 
@@ -223,49 +205,10 @@ def next_wake(connection: sa.Connection, *, besides: Collection[str] = ()) -> da
     return moment
 
 
-def intend(
-    connection: sa.Connection,
-    run: Run,
-    *,
-    phase: str,
-    position: int,
-    verb: str,
-    arguments: Mapping[str, Any],
-    at: datetime,
-) -> None:
-    """Write down a step before it is carried out; a second time is refused by the database."""
-    row = {"run_id": run.id, "phase": phase, "position": position, "verb": verb, "status": StepStatus.INTENT}
-    row |= {"arguments": arguments, "started_at": at, "result": {}, "error": "", "epoch": run.epoch}
-    _INTEND.count(connection, row)
-
-
-def conclude(
-    connection: sa.Connection,
-    run: Run,
-    *,
-    phase: str,
-    position: int,
-    status: StepStatus,
-    at: datetime,
-    result: Mapping[str, Any],
-    error: str,
-) -> None:
-    """Write down what came of a step; Superseded if another process has told of it meanwhile."""
-    place = {"of_run": run.id, "of_phase": phase, "at_position": position, "under_epoch": run.epoch}
-    told = {"status": status, "finished_at": at, "result": result, "error": error}
-    if _CONCLUDE.count(connection, {**place, **told}) != 1:
-        raise Superseded(f"run {run.id} was taken over by another process")
-
-
 def cut_off(connection: sa.Connection, run: Run, *, at: datetime) -> list[Step]:
-    """Mark the steps that a process left in mid-air as unknown; which they were. Superseded if the run is not ours."""
+    """As steps.cut_off, of a run that is ours; Superseded if it is not."""
     change(connection, run, at=at, keep=True)
-    left = [step for step in run.steps if step.status is StepStatus.INTENT]
-    statement = steps.update().where(steps.c.run_id == run.id, steps.c.status == StepStatus.INTENT)
-    connection.execute(
-        statement.values(status=StepStatus.UNKNOWN, finished_at=at, error="cut off: the process that did it is gone")
-    )
-    return left
+    return steps.cut_off(connection, run, at=at)
 
 
 def outcomes(connection: sa.Connection, playbook: str, *, most: int) -> list[Outcome]:
@@ -319,7 +262,7 @@ def page(
         for name, label in labels.items():
             query = query.where(episodes.c.labels[name].as_string() == label)
     rows = connection.execute(query).all()
-    known = _steps(connection, [row.id for row in rows])
+    known = steps.of_runs(connection, [row.id for row in rows])
     return [_run(row, known.get(row.id, ())) for row in rows]
 
 
@@ -327,24 +270,6 @@ def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
     """How many runs there are by (status, outcome)."""
     query = sa.select(runs.c.status, runs.c.outcome, sa.func.count()).group_by(runs.c.status, runs.c.outcome)
     return {(status, outcome): count for status, outcome, count in connection.execute(query)}
-
-
-def _steps(connection: sa.Connection, run_ids: Sequence[int]) -> dict[int, tuple[Step, ...]]:
-    found: dict[int, tuple[Step, ...]] = {}
-    for row in _OF_RUNS.all(connection, {"run_ids": run_ids}):
-        step = Step(
-            phase=Phase(row.phase),
-            position=row.position,
-            verb=row.verb,
-            status=StepStatus(row.status),
-            arguments=row.arguments,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            result=row.result,
-            error=row.error,
-        )
-        found[row.run_id] = (*found.get(row.run_id, ()), step)
-    return found
 
 
 def _run(row: Row, known: tuple[Step, ...] = ()) -> Run:

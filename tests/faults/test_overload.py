@@ -14,7 +14,8 @@ from typing import Self
 import httpx
 import pytest
 
-from receiver.serve import DRAIN, GRACE
+from receiver.listening import GRACE
+from receiver.serve import DRAIN
 from tests.bed.http_recorder import HttpRecorder
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.processes import answers, until

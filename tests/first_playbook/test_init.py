@@ -14,8 +14,9 @@ from receiver.errors import AmendError, ConfigError
 from receiver.first_playbook.aim import COMPOSE
 from receiver.lint import rules as rule_files
 from receiver.lint import setup
+from receiver.lint.against_platforms import missing_target, wrong_kind
 from receiver.lint.against_rules import lost_target_label, missing_number, never_match, too_short_verify, unknown_alert
-from receiver.lint.against_settings import missing_target, unknown_root, wrong_kind
+from receiver.lint.against_settings import unknown_root
 from receiver.playbook import Playbook, read
 from tests.bed.prometheus import Prometheus
 from tests.bed.secrets import write_secrets

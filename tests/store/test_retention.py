@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from receiver.audit import Broken, Kind, verify
 from receiver.marker import MarkerStatus
 from receiver.run import Closing, Status
-from receiver.store import deliveries, deployments, episodes, log, retention, runs
+from receiver.store import deliveries, deployments, episodes, log, retention, runs, steps
 from receiver.store.log import Log
 from receiver.store.tables import alerts, audit, metadata
 from receiver.store.tables import deliveries as table
@@ -48,7 +48,7 @@ def test_an_episode_goes_with_its_runs_when_all_of_it_is_over(
     connection: sa.Connection, begin: Begin, status: Status, *, closed: bool, goes: bool
 ) -> None:
     run = begin()
-    runs.intend(connection, run, phase="steps", position=0, verb="restart", arguments={}, at=at(0))
+    steps.intend(connection, run, phase="steps", position=0, verb="restart", arguments={}, at=at(0))
     runs.change(connection, run, at=at(1), status=status)
     if closed:
         episode = episodes.get(connection, run.episode_id)

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from receiver.run import Episode, Outcome, Reason, Run, Status, StepStatus
-from receiver.store import limits, runs, sqlite
+from receiver.store import limits, runs, sqlite, steps
 from receiver.store import postgresql as postgresql_store
-from receiver.store.runs import Superseded
+from receiver.store.steps import Superseded
 from tests.store.conftest import Begin, at
 
 LEASE = timedelta(seconds=30)
@@ -33,11 +33,13 @@ def act(connection: sa.Connection, run: Run, workload: str | None = "docker/loca
 
 
 def intend(connection: sa.Connection, run: Run, position: int = 0) -> None:
-    runs.intend(connection, run, phase="steps", position=position, verb="restart", arguments={"a": 1}, at=at(0))
+    steps.intend(connection, run, phase="steps", position=position, verb="restart", arguments={"a": 1}, at=at(0))
 
 
 def conclude(connection: sa.Connection, run: Run, status: StepStatus = StepStatus.DONE) -> None:
-    runs.conclude(connection, run, phase="steps", position=0, status=status, at=at(1), result={"replicas": 2}, error="")
+    steps.conclude(
+        connection, run, phase="steps", position=0, status=status, at=at(1), result={"replicas": 2}, error=""
+    )
 
 
 def test_an_attempt_exists_once(connection: sa.Connection, begin: Begin, episode: Episode) -> None:
@@ -254,7 +256,7 @@ def test_each_step_counts_as_an_action_but_those_of_other_verbs(connection: sa.C
     begin("a")
     (run,) = claim(connection)
     for position, verb in enumerate(("restart", "notify", "scale")):
-        runs.intend(connection, run, phase="steps", position=position, verb=verb, arguments={}, at=at(position))
+        steps.intend(connection, run, phase="steps", position=position, verb=verb, arguments={}, at=at(position))
 
     def earliest(allowed: int, *, since: float) -> datetime | None:
         return limits.acted(connection, since=at(since), verbs=["restart", "scale"], allowed=allowed)

@@ -11,7 +11,7 @@ from receiver.alerts import Alert, Message
 from receiver.approval import Approval
 from receiver.audit import Kind
 from receiver.run import Closing, Episode, Outcome, Reason, Run, Status, StepStatus
-from receiver.store import approvals, deliveries, episodes, runs
+from receiver.store import approvals, deliveries, episodes, runs, steps
 from receiver.store.log import Log
 from tests.web.conftest import Web
 
@@ -140,7 +140,7 @@ class Seed:
                 state={"guards": GUARDS, "target": TARGET, "phase": "steps"},
             )
             step: dict[str, Any] = {"phase": "steps", "position": 0, "verb": "restart", "arguments": {"grace": "10s"}}
-            runs.intend(connection, acting, at=at, **step)
+            steps.intend(connection, acting, at=at, **step)
             self._tell_run(connection, Kind.INTENT, run, at, target=TARGET, **step)
             return acting
 
@@ -153,7 +153,7 @@ class Seed:
 
         def write(connection: sa.Connection) -> None:
             step: dict[str, Any] = {"phase": "steps", "position": 0, "result": result, "error": error}
-            runs.conclude(connection, run, status=status, at=at, **step)
+            steps.conclude(connection, run, status=status, at=at, **step)
             kind = kinds.get(status, Kind.STEP_UNKNOWN)
             self._tell_run(connection, kind, run, at, verb="restart", target=TARGET, **step)
 
