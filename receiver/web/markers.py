@@ -3,11 +3,12 @@
 Posting needs a key with the role approver, as a marker decides what a rollback goes back to.
 """
 
+import json
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -34,6 +35,26 @@ def _printable(text: str) -> str:
 Word = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_printable)]
 
 
+OF_PIPELINES = {
+    "success": MarkerStatus.SUCCEEDED,
+    "in_progress": MarkerStatus.STARTED,
+    "running": MarkerStatus.STARTED,
+    "failure": MarkerStatus.FAILED,
+    "error": MarkerStatus.FAILED,
+}
+"""What GitHub, GitLab and Argo call it."""
+
+
+def _status(value: object) -> object:
+    word = value.lower() if isinstance(value, str) else value
+    return OF_PIPELINES.get(word, word) if isinstance(word, str) else word
+
+
+def _text(value: object) -> object:
+    """A number or a truth as JSON writes it."""
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
+
+
 class Posted(BaseModel):
     """A marker as it comes."""
 
@@ -41,10 +62,10 @@ class Posted(BaseModel):
 
     service: Word
     version: Word
-    status: Annotated[MarkerStatus, Field(strict=False)] = MarkerStatus.SUCCEEDED
+    status: Annotated[MarkerStatus, Field(strict=False), BeforeValidator(_status)] = MarkerStatus.SUCCEEDED
     timestamp: Annotated[Moment, Field(strict=False)] | None = None  #: ISO 8601, or seconds since 1970
-    metadata: dict[Word, Annotated[str, Field(max_length=1000), AfterValidator(_printable)]] = Field(
-        default={}, max_length=50
+    metadata: dict[Word, Annotated[str, BeforeValidator(_text), Field(max_length=1000), AfterValidator(_printable)]] = (
+        Field(default={}, max_length=50)
     )
 
 

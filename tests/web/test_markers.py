@@ -44,6 +44,20 @@ def test_service_and_version_are_enough(web: Web) -> None:
     assert (marker["status"], marker["timestamp"]) == ("succeeded", "2026-03-02T12:00:00+00:00")
 
 
+@pytest.mark.parametrize(
+    ("word", "status"), [("success", "succeeded"), ("Succeeded", "succeeded"), ("failure", "failed")]
+)
+def test_a_pipelines_own_word_is_understood(web: Web, word: str, status: str) -> None:
+    assert web.post(PATH, **GOOD, status=word).status_code == 200
+    assert web.get(PATH).json()["deployments"][0]["status"] == status
+
+
+def test_numbers_and_truths_of_metadata_are_kept_as_text(web: Web) -> None:
+    assert web.post(PATH, **GOOD, metadata={"pull_request": 12, "canary": True, "share": 0.5}).status_code == 200
+    kept = web.get(PATH).json()["deployments"][0]["metadata"]
+    assert kept == {"pull_request": "12", "canary": "true", "share": "0.5"}
+
+
 def test_seconds_since_1970_are_a_timestamp(web: Web) -> None:
     web.now = datetime(2026, 3, 2, 12, tzinfo=UTC)
     web.post(PATH, **GOOD, timestamp=web.now.timestamp() - 60)
