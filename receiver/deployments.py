@@ -56,8 +56,9 @@ class Deployments:
         by: str,
         metadata: Mapping[str, str],
         run_id: int | None = None,
+        playbook: str | None = None,
     ) -> int:
-        """Write a marker down, with its row in the audit log; its id."""
+        """Write a marker down, with its row in the audit log; its id. A run and its playbook, where a rollback says it."""
 
         def write(connection: sa.Connection) -> int:
             told = {
@@ -66,6 +67,7 @@ class Deployments:
                 "status": status,
                 "at": at.isoformat(),
                 "metadata": dict(metadata),
+                **({"playbook": playbook} if playbook else {}),
             }
             self.log.append(connection, Kind.DEPLOYED, at=self.clock(), data=told, actor=by, run_id=run_id)
             return deployments.add(
@@ -100,7 +102,7 @@ class Deployments:
             )
         return good.metadata.get(IMAGE) or _with_tag(workload, good.version)
 
-    async def rolled_back(self, workload: Workload, *, run_id: int) -> None:
+    async def rolled_back(self, workload: Workload, *, run_id: int, playbook: str) -> None:
         """Write down that the newest version was taken away, where markers told of it at all."""
         if known := standing(await self.of(names(workload))):
             newest = known[0]
@@ -112,6 +114,7 @@ class Deployments:
                 by=self.log.actor,
                 metadata={},
                 run_id=run_id,
+                playbook=playbook,
             )
 
 

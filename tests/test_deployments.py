@@ -65,6 +65,7 @@ def test_a_second_rollback_does_not_come_back_to_what_the_first_took_away(bench:
     bench.fire()
     assert bench.calls == [("rollback to shop/orders:1.1", "orders"), ("rollback to shop/orders:1.0", "orders")]
     told = [entry.data for entry in bench.audit() if entry.kind == Kind.DEPLOYED]
+    assert {each["playbook"] for each in told[-2:]} == {"undo"}
     assert [(each["version"], each["status"]) for each in told[-2:]] == [
         ("1.2", "rolled_back"),
         ("1.1", "rolled_back"),

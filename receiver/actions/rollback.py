@@ -37,7 +37,7 @@ class Rollback(Verb):
         platform, workload = scene.target()
         to = await _to(arguments, workload, scene.deployments)
         done = await platform.rollback(workload, to=to, foreseen=scene.leads_to, within=scene.within)
-        await scene.deployments.rolled_back(workload, run_id=scene.run_id)
+        await scene.deployments.rolled_back(workload, run_id=scene.run_id, playbook=scene.playbook)
         return done
 
 
