@@ -58,7 +58,7 @@ class Deployments:
         run_id: int | None = None,
         playbook: str | None = None,
     ) -> int:
-        """Write a marker down, with its row in the audit log; its id. A run and its playbook, where a rollback says it."""
+        """Write a marker down, with its row in the audit log, under the run that rolled back where one did; its id."""
 
         def write(connection: sa.Connection) -> int:
             told = {
