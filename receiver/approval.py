@@ -17,6 +17,8 @@ from receiver.durations import Duration
 
 def percent(value: object) -> object:
     """`80%` as 80."""
+    if isinstance(value, float) and 0 < value < 1:  # a share, most likely: as a percentage it would ask for nothing
+        raise ValueError(f"{value} is less than one percent; write for example 51%")
     if isinstance(value, str) and value.endswith("%"):
         return value.removesuffix("%")
     return value
@@ -33,12 +35,16 @@ Percent = Annotated[
 class Autonomy(Part):
     """How well a playbook must have done to act without being asked about."""
 
+    EXAMPLE = "{min_success: 80%}"
+
     min_success: Annotated[Percent, Field(le=99)] = 80.0  #: least share that helped, of which one can be confident
     min_runs: int = Field(default=5, ge=1)  #: before which it is asked about in any case
 
 
 class ApprovalRule(Part):
     """When a person must agree before a playbook acts."""
+
+    EXAMPLE = "{}"
 
     required: Literal["always", "never", "when_active", "low_confidence"] = "always"
     active_time_intervals: tuple[str, ...] = ()  #: for `when_active`
@@ -49,9 +55,9 @@ class ApprovalRule(Part):
     @model_validator(mode="after")
     def _some_time(self) -> Self:
         if self.timeout <= timedelta():
-            raise ValueError("approval: timeout must be longer than 0s")
+            raise ValueError("timeout must be longer than 0s")
         if (self.required == "when_active") != bool(self.active_time_intervals):
-            raise ValueError("approval: required: when_active and active_time_intervals go together")
+            raise ValueError("required: when_active and active_time_intervals go together; write both, or neither")
         return self
 
 

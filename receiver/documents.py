@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,6 +31,8 @@ class Part(BaseModel):
     """A mapping in a document: no unknown keys, and nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    EXAMPLE: ClassVar[str] = ""  #: one as people write it, told where something else stands in its place
 
 
 class _Loader(yaml.CSafeLoader):
@@ -98,7 +100,7 @@ def loads(data: bytes | str, path: Path) -> Document:
         raise ConfigError(path, None, f"is not UTF-8 text (byte {error.start})") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        message = f"not YAML: {error.problem}; look at the brackets, quotes and indentation just before"
+        message = f"not YAML: {_yaml_problem(text, error)}"
         raise ConfigError(path, mark.line + 1 if mark else None, message) from error
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise ConfigError(path, None, f"not YAML: {str(error).splitlines()[0]}") from error
@@ -147,6 +149,14 @@ def _refuse_tricks(text: str, path: Path) -> None:
             raise ConfigError(path, line, f"is nested more than {DEEPEST} levels deep")
 
 
+def _yaml_problem(text: str, error: yaml.MarkedYAMLError) -> str:
+    # not by the mark's column: it counts on from the last line that was read whole
+    line = text.splitlines()[error.problem_mark.line : error.problem_mark.line + 1] if error.problem_mark else []
+    if line and "\t" in line[0][: len(line[0]) - len(line[0].lstrip())]:
+        return "the line begins with a tab; write spaces"
+    return f"{error.problem}; look at the brackets, quotes and indentation just before"
+
+
 def _construct(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path) -> object:
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
@@ -164,7 +174,8 @@ def _mapping(node: yaml.MappingNode, place: Place, lines: dict[Place, int], path
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
-            raise ConfigError(path, line, "a key must be a plain word")
+            way_out = "; put quotes around a template" if isinstance(key_node, yaml.MappingNode) else ""
+            raise ConfigError(path, line, f"a key must be a plain word{way_out}")
         key = key_node.value
         if key in result:
             raise ConfigError(path, line, f'the key "{key}" stands twice; the first is on line {lines[*place, key]}')
@@ -183,7 +194,8 @@ def _explain(document: Document, model: type[BaseModel], at: Place, error: Valid
     for (place, message), kind in found.items():
         # a union's other choices, and a list left empty by its items' mistakes, only repeat what is wrong inside
         deeper = any(len(other) > len(place) and other[: len(place)] == place for other, _ in found)
-        if not (deeper and kind in {"too_short", "literal_error"}):
+        beside = sum(other == place for other, _ in found) > 1
+        if not (deeper and kind in {"too_short", "literal_error"}) and not (beside and kind == "literal_error"):
             yield document.error(place, message)
 
 
@@ -197,22 +209,31 @@ def _known_steps(document: Document, at: Place, loc: tuple[str | int, ...]) -> P
 
 
 def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    names = [str(step) for step in detail["loc"] if isinstance(step, str)]
+    # a union's members have names like function-after[…], which nobody wrote
+    names = [step for step in detail["loc"] if isinstance(step, str) and "[" not in step]
     name = names[-1] if names else "the document"
     match detail["type"]:
         case "extra_forbidden":
             models = _models_at(model, detail["loc"][:-1])
             word = getattr(models[0], "KEY", "key")
-            return f'unknown {word} "{name}"{did_you_mean(name, _keys(models))}'
+            way_out = _one_level_up(model, detail["loc"]) or did_you_mean(name, _keys(models))
+            return f'unknown {word} "{name}"{way_out}'
         case "missing":
             return f'"{name}" is missing{_example(_models_at(model, detail["loc"][:-1]), name)}'
         case "value_error" | "assertion_error":
             said = detail["msg"].split(", ", 1)[-1]
             return said if said.startswith('"') or not names else f"{name}: {said}"
         case "model_type" | "dict_type":
-            return f'"{name}" must be a mapping (key: value), not {_kind(detail["input"])}'
+            example = getattr(_models_at(model, detail["loc"])[0], "EXAMPLE", "") if names else ""
+            listed = bool(detail["loc"]) and isinstance(detail["loc"][-1], int)
+            one = f'each of "{name}"' if listed else f'"{name}"'
+            way_out = f"; write for example {'- ' if listed else f'{name}: '}{example}" if example else ""
+            return f"{one} must be a mapping (key: value), not {_kind(detail['input'])}{way_out}"
         case "list_type" | "tuple_type":
             return f'"{name}" must be a list, not {_kind(detail["input"])}'
+        case "too_short" if not detail["input"]:
+            example = _example(_models_at(model, detail["loc"][:-1]), name)
+            return f'"{name}" must have at least one entry{example}'
         case "bool_type" | "bool_parsing":
             return f'"{name}" must be true or false, not {detail["input"]!r}'
         case "string_type":
@@ -220,6 +241,14 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
         case _:
             text = detail["msg"][0].lower() + detail["msg"][1:]
             return f"{name}: {text}, not {detail['input']!r}"
+
+
+def _one_level_up(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
+    """The way out for a key that was written too deep: `restart: {timeout: 5m}`."""
+    around, name = loc[-2:] if len(loc) > 1 else ("", "")
+    if isinstance(around, int) or name not in _keys(_models_at(model, loc[:-2])):
+        return ""
+    return f'; it belongs beside "{around}", one level up'
 
 
 def _example(models: list[type[BaseModel]], name: str) -> str:
@@ -230,7 +259,8 @@ def _example(models: list[type[BaseModel]], name: str) -> str:
 
 
 def _kind(value: object) -> str:
-    return {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}.get(type(value), "a number")
+    kinds = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    return kinds.get(type(value), "a number")
 
 
 def _models_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[type[BaseModel]]:

@@ -54,7 +54,7 @@ def _promql(text: str) -> str:
 
 
 def _parsed(kind: type[Matcher] | type[Condition]) -> BeforeValidator:
-    return BeforeValidator(lambda value: kind.parse(value) if isinstance(value, str) else value)
+    return BeforeValidator(lambda value: value if isinstance(value, kind) else kind.parse(str(value)))
 
 
 Written = WithJsonSchema({"type": "string"})
@@ -65,11 +65,15 @@ PromQL = Annotated[str, AfterValidator(_promql)]
 
 
 class MaxAttempts(Part):
+    EXAMPLE = "{count: 2, within: 6h}"
+
     count: int = Field(default=1, ge=1)
     within: Duration = timedelta(hours=1)
 
 
 class MaxTargets(Part):
+    EXAMPLE = "{count: 1, within: 30m}"
+
     count: int = Field(ge=1)
     within: Duration
 
@@ -77,10 +81,19 @@ class MaxTargets(Part):
 class Verify(Part):
     """What must hold after the steps for the run to count as fixed."""
 
+    EXAMPLE = "{resolved_within: 10m}"
+
     resolved_within: Duration | None = None  #: the alert's own expression must be false by then…
     absent_for: Duration = timedelta(minutes=1)  #: …and stay false this long
     healthy: bool = False  #: and the workload healthy, by the platform's own judgement
     query: PromQL | None = None  #: and this true
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.resolved_within is None and self.query is None and not self.healthy:
+            # there would be nothing to look at, and every run would count as fixed
+            raise ValueError("asks for nothing; write for example verify: {resolved_within: 10m}")
+        return self
 
     @property
     def deadline(self) -> timedelta:
@@ -95,6 +108,7 @@ class Step(Part):
     """
 
     KEY: ClassVar[str] = "action"
+    EXAMPLE = "restart: {}"
 
     timeout: Duration = timedelta(minutes=2)
 

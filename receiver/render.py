@@ -4,6 +4,7 @@ Playbooks are checked here when they are read and rendered when a run needs them
 never read as a template, and in a URL it is percent-encoded.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -74,7 +75,10 @@ def check(template: str) -> None:
         _check_nodes(tree)  # before compiling, which would work out 'a' * 300000000
         _TEXT.compile(tree)
     except TemplateSyntaxError as error:
-        raise ValueError(f"not a template: {error.message}") from error
+        # as in rules and in Alertmanager's templates, which are Go's
+        gos = re.search(r"\{\{-?\s*[.$]", template)
+        way_out = "; write {{ labels.name }}, without a dot or a $ before it" if gos else ""
+        raise ValueError(f"not a template: {error.message}{way_out}") from error
     except (TemplateError, RecursionError) as error:
         raise ValueError(f"not a template: {error}") from error
 

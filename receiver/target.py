@@ -15,12 +15,16 @@ from receiver.workload import Selector
 
 
 class Compose(Part):
+    EXAMPLE = "{project: shop, service: cart}"
+
     project: Template
     service: Template
 
 
 class DockerTarget(Part):
     """One container by its name, one service of a Compose project, or one service of a Swarm."""
+
+    EXAMPLE = "{container: cache}"
 
     container: Template | None = None
     compose: Compose | None = None
@@ -41,6 +45,8 @@ class DockerTarget(Part):
 class KubernetesTarget(Part):
     """One Deployment, StatefulSet or DaemonSet, one pod, or one node."""
 
+    EXAMPLE = "{kind: Deployment, namespace: shop, name: cart}"
+
     kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Pod", "Node"]
     namespace: Template | None = Field(default=None, description="all but nodes have one")
     name: Template
@@ -56,6 +62,8 @@ class KubernetesTarget(Part):
 
 
 class Target(Part):
+    EXAMPLE = "{docker: {container: cache}}"
+
     docker: DockerTarget | None = None
     kubernetes: KubernetesTarget | None = None
 

@@ -64,6 +64,20 @@ class Trigger:
         trials = [self._tried(each, alert) for each in fitting if each.on == alert.status]
         return await asyncio.gather(*trials)
 
+    def missed(self, alert: Alert) -> list[tuple[Playbook, str]]:
+        """Playbooks that name this alert and still do not fit, each with what is in the way."""
+        found = []
+        for playbook in self.playbooks():
+            no = [each for each in playbook.matchers if not each.matches(alert.labels)]
+            named = any(each.name == ALERTNAME for each in playbook.matchers)
+            if not named or any(each.name == ALERTNAME for each in no):
+                continue
+            if no:
+                found.append((playbook, f"not matched: {', '.join(map(str, no))}"))
+            elif playbook.on != alert.status:
+                found.append((playbook, f"on: {playbook.on}"))
+        return found
+
     async def send(self, alert: Alert, *, by: str) -> int:
         """Store it as a delivery, which the playbooks in force then answer; its id."""
         message = Message(receiver=MADE_UP, group_key="", external_url="", truncated=0, alerts=(alert,))

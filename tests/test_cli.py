@@ -246,6 +246,7 @@ def test_mistakes_come_as_json_too(tmp_path: Path) -> None:
         ("runs", "show", "seven"),
         ("runs", "list", "--label", "service"),
         ("explain", "service"),
+        ("playbooks", "trigger", "alertname=Slow", "-a", "z_score"),
         ("keys", "new", "--role", "king", "--name", "a"),
         ("keys", "new", "--role", "viewer"),
         ("check", "--rules", "a.yml", "--prometheus", "http://127.0.0.1:9"),

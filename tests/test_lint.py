@@ -258,6 +258,49 @@ def test_a_silence_without_an_alertmanager_to_tell(tmp_path: Path) -> None:
     assert only(found(tmp_path, hushes), "silence/alertmanager")[1].startswith("silence tells Alertmanager")
 
 
+def test_log_lines_without_a_loki_to_ask(tmp_path: Path) -> None:
+    thinks = {**PLAYBOOK, "steps": [{"analyze": {"logs": {"app": "orders"}}}]}
+    assert only(found(tmp_path, thinks), "analyze/loki")[1].startswith("there is no Loki, so no logs are seen")
+    without = {**PLAYBOOK, "steps": [{"analyze": {}}]}
+    assert found(tmp_path, without) == []
+    assert found(tmp_path, thinks, loki={"url": "http://127.0.0.1:3100"}) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "to", "said"),
+    [
+        ({"kubernetes": {"kind": "Deployment", "namespace": "shop", "name": "cart"}}, "latest", "is no revision"),
+        ({"docker": {"compose": {"project": "shop", "service": "cart"}}}, "{{ labels.image }}", "is no template"),
+        ({"docker": {"service": "cart"}}, "cart:1", "a Swarm keeps one"),
+    ],
+)
+def test_a_rollback_to_what_is_never_there(target: object, to: str, said: str, tmp_path: Path) -> None:
+    back = {**PLAYBOOK, "target": target, "steps": [{"rollback": {"to": to}}]}
+    assert said in only(found(tmp_path, back), "rollback/to")[1]
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments"),
+    [
+        ({"kubernetes": {"kind": "Deployment", "namespace": "shop", "name": "cart"}}, {"to": 3}),
+        ({"docker": {"compose": {"project": "shop", "service": "cart"}}}, {"to": "cart:1"}),
+        ({"docker": {"service": "cart"}}, {}),
+    ],
+)
+def test_a_rollback_that_may_be_there(target: object, arguments: object, tmp_path: Path) -> None:
+    assert found(tmp_path, {**PLAYBOOK, "target": target, "steps": [{"rollback": arguments}]}) == []
+
+
+def test_a_number_of_replicas_outside_of_its_bounds(tmp_path: Path) -> None:
+    def scaling(**arguments: int) -> dict[str, Any]:
+        return {**PLAYBOOK, "steps": [{"scale": arguments}]}
+
+    assert only(found(tmp_path, scaling(to=20)), "scale/bounds")[1].startswith("to: 20 comes to 10, as max is 10")
+    assert only(found(tmp_path, scaling(to=0)), "scale/bounds")[1].startswith("to: 0 comes to 1, as min is 1")
+    assert found(tmp_path, scaling(to=20, max=20)) == []
+    assert found(tmp_path, scaling(by=20)) == []
+
+
 def test_a_verb_that_cannot_act_on_such_a_target(tmp_path: Path) -> None:
     misplaced = {**PLAYBOOK, "steps": [{"drain": {}}], "verify": {"resolved_within": "10m"}}
     place, message = only(found(tmp_path, misplaced), "target/kind")

@@ -110,7 +110,8 @@ def test_the_first_mistakes_do_not_hide_the_others(tmp_path: Path) -> None:
     ("right", "wrong", "told"),
     [
         ("severity=high", "'severity high'", '3: "severity high" is not a matcher; '),
-        ("[severity=high]", "[]", "3: matchers: "),
+        ("[severity=high]", "[]", '3: "matchers" must have at least one entry; write for example matchers: '),
+        ("[severity=high]", "[{severity: high}]", """3: "{'severity': 'high'}" is not a matcher; """),
         ("[severity=high]", "severity=high", '3: "matchers" must be a list, not text'),
         ("name: tell", "name: 'Tell Me'", '2: "Tell Me" is no name: '),
         ("name: tell", f"name: {'x' * 64}", "2: "),
@@ -119,7 +120,16 @@ def test_the_first_mistakes_do_not_hide_the_others(tmp_path: Path) -> None:
         ("{receiver: team}", "{}", '5: "receiver" is missing'),
         ("name: tell", "name: tell\n  min_healthy: 101%", "3: min_healthy: "),
         ("name: tell", "name: tell\n  max_attempts: {count: 0}", "3: count: "),
-        ("name: tell", "name: tell\n  target: somewhere", "3: "),
+        ("name: tell", "name: tell\n  target: somewhere", '3: "target" must be a mapping (key: value), not text; '),
+        (
+            "name: tell",
+            "name: tell\n  max_attempts: 3",
+            '3: "max_attempts" must be a mapping (key: value), not a number; ',
+        ),
+        ("name: tell", "name: tell\n  min_healthy: 0.5", "3: min_healthy: 0.5 is less than one percent; "),
+        ("name: tell", "name: tell\n  verify: {}", "3: verify: asks for nothing; "),
+        ("name: tell", "name: tell\n  verify: {absent_for: 5m}", "3: verify: asks for nothing; "),
+        ("name: tell", "name: tell\n  approval: {required: when_active}", "3: approval: required: when_active and "),
         ("name: tell", "name: tell\n  target: {}", "3: "),
         ("name: tell", "name: tell\n  target: {docker: {}}", "3: "),
         ("name: tell", "name: tell\n  on: pending", "3: on: "),
@@ -135,8 +145,38 @@ def test_a_mistake_is_told_with_its_line(right: str, wrong: str, told: str, tmp_
 @pytest.mark.parametrize(
     ("step", "told"),
     [
-        ("scale: {}", "scale needs exactly one of to, by or factor"),
-        ("scale: {to: 1, by: 1}", "scale needs exactly one of to, by or factor"),
+        ("- scale: 3", "not a number; write for example scale: {by: 1}"),
+        ("- restart: true", "not true or false; write for example restart: {}"),
+        ("- restart", 'each of "steps" must be a mapping (key: value), not text; write for example - restart: {}'),
+        ("- restart: {timeout: 5m}", 'unknown key "timeout"; it belongs beside "restart", one level up'),
+        ("- notify: {receiver: a, message: '{{ .Labels.x }}'}", "write {{ labels.name }}, without a dot or a $"),
+        ("- notify: {receiver: a, message: '{{ $value }}'}", "write {{ labels.name }}, without a dot or a $"),
+    ],
+)
+def test_a_step_that_is_written_otherwise_is_told_how(step: str, told: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(tmp_path, MINIMAL.replace("- notify: {receiver: team}", step))
+    assert told in mistake
+    assert mistake.startswith("5: ")
+
+
+def test_a_target_of_both_platforms_is_one_mistake(tmp_path: Path) -> None:
+    both = "{docker: {container: a}, kubernetes: {kind: Node, name: b}}"
+    told = '3: "target" needs either docker: or kubernetes:, or is the word none'
+    assert mistakes(tmp_path, MINIMAL.replace("name: tell", f"name: tell\n  target: {both}")) == [told]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_example_of_each_verb_can_be_read(verb: str, tmp_path: Path) -> None:
+    example = getattr(VERBS[verb], "EXAMPLE", "") or "{url: 'https://hooks.example/'}"
+    text = MINIMAL.replace("notify: {receiver: team}", f"{verb}: {example}")
+    assert playbook(tmp_path, text).steps[0].verb == verb
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("scale: {}", "scale: needs exactly one of to, by or factor"),
+        ("scale: {to: 1, by: 1}", "scale: needs exactly one of to, by or factor"),
         ("scale: {to: 1, min: 5, max: 2}", "scale: min 5 is more than max 2"),
         ("http: {url: 'ftp://x'}", "must begin with http:// or https:// and a host that is no template"),
         (

@@ -18,6 +18,8 @@ SPARE = 0.8  #: of the step's time: telling people takes some, too
 
 
 class Arguments(Part):
+    EXAMPLE = "{receiver: team-shop}"
+
     receiver: str | None = None  #: who is told of it; nobody where nothing is said
     logs: dict[str, Template] = Field(default={})  #: labels of Loki's streams
     lines: int = Field(default=50, ge=1, le=500)

@@ -27,6 +27,8 @@ def _argument(text: str, info: ValidationInfo) -> str:
 
 
 class Arguments(Part):
+    EXAMPLE = "{name: flush-cache}"
+
     name: str
     args: tuple[Annotated[str, AfterValidator(_argument)], ...] = Field(default=(), max_length=50)
 

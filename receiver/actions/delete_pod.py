@@ -12,6 +12,8 @@ from receiver.targets import Nodes
 
 
 class Arguments(Part):
+    EXAMPLE = "{}"
+
     grace: Duration | None = None  #: the pod's own, where nothing is said
     force: bool = False  #: take a pod off the list that was told to end and did not, although its node may still run it
 

@@ -10,6 +10,8 @@ from receiver.targets import Nodes
 
 
 class Arguments(Part):
+    EXAMPLE = "{}"
+
     delete_emptydir_data: bool = False  #: of pods that keep data in an emptyDir, which goes with them
 
 

@@ -12,6 +12,8 @@ DEFAULT = "{{ playbook.name }} answers {{ labels.alertname }} on {{ target.name 
 
 
 class Arguments(Part):
+    EXAMPLE = "{receiver: team-shop}"
+
     receiver: str
     message: Template = DEFAULT
 

@@ -18,6 +18,8 @@ from receiver.workload import Workload
 
 
 class Arguments(Part):
+    EXAMPLE = "{}"
+
     # no template: what runs is never chosen by a label
     to: Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)] | None = None
 

@@ -13,6 +13,8 @@ from receiver.errors import Permanent
 
 
 class Arguments(Part):
+    EXAMPLE = "{by: 1}"
+
     to: int | None = Field(default=None, ge=0)
     by: int | None = None
     factor: float | None = Field(default=None, gt=0)
@@ -22,9 +24,9 @@ class Arguments(Part):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if sum(way is not None for way in (self.to, self.by, self.factor)) != 1:
-            raise ValueError("scale needs exactly one of to, by or factor")
+            raise ValueError("needs exactly one of to, by or factor")
         if self.min > self.max:
-            raise ValueError(f"scale: min {self.min} is more than max {self.max}")
+            raise ValueError(f"min {self.min} is more than max {self.max}")
         return self
 
     def wanted(self, now: int) -> int:

@@ -26,6 +26,8 @@ def _bounded(value: timedelta) -> timedelta:
 
 
 class Arguments(Part):
+    EXAMPLE = "{for: 1h}"
+
     span: Annotated[Duration, AfterValidator(_bounded)] = Field(alias="for", examples=["1h"])
     by: tuple[str, ...] = ()  #: the labels that count; all of them where nothing is said
 

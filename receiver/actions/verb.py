@@ -20,6 +20,8 @@ from receiver.workload import Workload
 class NoArguments(Part):
     """None: `restart: {}`."""
 
+    EXAMPLE = "{}"
+
 
 class Verb(ABC):
     """One verb, as careful as most of them unless it says otherwise."""

@@ -21,6 +21,8 @@ def _bounded(value: timedelta) -> timedelta:
 
 
 class Arguments(Part):
+    EXAMPLE = "{for: 30s}"
+
     span: Annotated[Duration, AfterValidator(_bounded)] = Field(alias="for", examples=["30s"])
 
 

@@ -32,11 +32,11 @@ SHORT_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 URL = "http://127.0.0.1:9095"
 
 
-def pair(text: str) -> str:
+def pair(text: str, example: str = "service=orders") -> str:
     """`service=orders` as it is; a usage error if it is no pair."""
     name, equals, _ = text.partition("=")
     if not (name and equals):
-        raise typer.BadParameter(f'"{text}" is not LABEL=VALUE; write for example service=orders')
+        raise typer.BadParameter(f'"{text}" is not NAME=VALUE; write for example {example}')
     return text
 
 

@@ -69,6 +69,17 @@ def missing_alertmanager(setup: Setup) -> Iterator[ConfigError]:
             yield written.error((*place, "silence"), message)
 
 
+def missing_loki(setup: Setup) -> Iterator[ConfigError]:
+    """An `analyze` step that wants log lines, without a Loki to ask."""
+    if setup.settings.loki:
+        return
+    for written in setup.playbooks:
+        for place, _, raw in _raw_steps(written, "analyze"):
+            if raw["logs"]:
+                message = f"there is no Loki, so no logs are seen; add loki: {{url: …}} to {setup.document.path}"
+                yield written.error((*place, "analyze", "logs"), message)
+
+
 def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:
     """An `http` step to a host that is not on the allow-list."""
     allowed = [host.lower() for host in setup.settings.outbound.allow_hosts]

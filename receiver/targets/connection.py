@@ -24,6 +24,8 @@ def never_sent(error: BaseException) -> bool:
 def first_cause(error: BaseException) -> str:
     """What the socket said, below everything that clients wrap around it."""
     *_, first = _causes(error)
+    if isinstance(first, FileNotFoundError):
+        return f"{first.filename or 'its socket'} is not there"  # a socket's error names no file
     return str(first) or type(first).__name__
 
 

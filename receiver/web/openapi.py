@@ -159,6 +159,7 @@ PATHS: Schema = {
                                 }
                             )
                         ),
+                        "missed": many(fields({"playbook": STRING, "why": STRING})),
                     }
                 ),
                 *(400, 401, 403, 408, 413, 503),

@@ -50,7 +50,9 @@ class Triggering:
         alert = self._alert(posted)
         if not posted.enforce:
             trials = await self._doors.trigger.tried(alert)
-            return JSONResponse({"status": "tried", "playbooks": [_json(trial) for trial in trials]})
+            missed = [{"playbook": playbook.name, "why": why} for playbook, why in self._doors.trigger.missed(alert)]
+            tried = [_json(trial) for trial in trials]
+            return JSONResponse({"status": "tried", "playbooks": tried, "missed": missed})
         insist(user, "admin")
         delivery = await self._doors.trigger.send(alert, by=user.name)
         return JSONResponse({"status": "stored", "delivery": delivery})

@@ -33,7 +33,19 @@ def test_a_trial_is_told_and_stores_nothing(telling: Web) -> None:
 
 
 def test_an_alert_that_nothing_answers_is_told_so(telling: Web) -> None:
-    assert telling.post(PATH, labels={"alertname": "Other"}).json() == {"status": "tried", "playbooks": []}
+    answer = telling.post(PATH, labels={"alertname": "Other"}).json()
+    assert answer == {"status": "tried", "playbooks": [], "missed": []}
+
+
+def test_what_is_in_the_way_of_a_playbook_that_names_the_alert_is_told(telling: Web, tmp_path: Path) -> None:
+    file = tmp_path / "playbooks.yml"
+    file.write_text(f"playbooks:\n{TELLS.replace(']', ', severity=high]', 1)}\n")
+    telling.playbooks = read(file, VERBS)
+    answer = telling.post(PATH, labels=LABELS).json()
+    assert answer["playbooks"] == []
+    assert answer["missed"] == [{"playbook": "tell", "why": 'not matched: severity="high"'}]
+    answer = telling.post(PATH, labels={**LABELS, "severity": "high"}, status="resolved").json()
+    assert answer["missed"] == [{"playbook": "tell", "why": "on: firing"}]
 
 
 def test_to_have_it_answered_takes_an_admin(telling: Web) -> None:

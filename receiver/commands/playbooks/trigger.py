@@ -34,7 +34,7 @@ def trigger(
         answer = receiver.post(
             "trigger",
             labels=_pairs(labels),
-            annotations=_pairs(annotation),
+            annotations=_pairs(annotation, "z_score=5"),
             status="resolved" if resolved else "firing",
             enforce=enforce,
         )
@@ -42,15 +42,17 @@ def trigger(
         say_json(answer)
     elif enforce:
         say(f'stored as delivery {answer["delivery"]}; "amend explain {" ".join(labels)}" tells what comes of it')
-    elif not answer["playbooks"]:
-        say("no playbook answers such an alert")
     else:
+        if not answer["playbooks"]:
+            say("no playbook answers such an alert")
         for trial in answer["playbooks"]:
             _say_trial(trial)
+        for missed in answer.get("missed", ()):  # a receiver of an older version has none
+            say(f"{missed['playbook']}: does not fit ({missed['why']})")
 
 
-def _pairs(texts: list[str]) -> dict[str, str]:
-    return {name: value for name, _, value in (pair(text).partition("=") for text in texts)}
+def _pairs(texts: list[str], example: str = "service=orders") -> dict[str, str]:
+    return {name: value for name, _, value in (pair(text, example).partition("=") for text in texts)}
 
 
 WOULD = {"act": "would act", "ask": "would ask people first", "observe": "would only observe", "skip": "would not act"}
