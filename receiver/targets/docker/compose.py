@@ -1,4 +1,4 @@
-"""What Docker Compose writes on its containers, and what one more of them is made of; docker.py asks.
+"""What Docker Compose writes on its containers, and what one more of them is made of; host.py asks.
 
 Nothing is sent from here: a service that cannot have one more container is refused in words before anything is.
 """

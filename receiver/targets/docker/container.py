@@ -1,4 +1,4 @@
-"""One Docker container as the engine described it; docker.py and compose.py read it.
+"""One Docker container as the engine described it; host.py and compose.py read it.
 
 It only answers questions about a description that was already fetched: what it is, and whether it is well.
 """

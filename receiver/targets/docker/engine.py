@@ -1,4 +1,4 @@
-"""One conversation with a Docker Engine: docker.py opens one per operation and speaks through it.
+"""One conversation with a Docker Engine: host.py opens one per operation and speaks through it.
 
 Every call ends before the conversation's deadline, and a failure says what is known: Temporary when nothing was sent,
 Uncertain when a request went out and no answer came back, Permanent with the engine's own words when it said no.

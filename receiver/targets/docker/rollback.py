@@ -1,4 +1,4 @@
-"""One container after the other of a Compose service back to an image that the engine has; docker.py asks.
+"""One container after the other of a Compose service back to an image that the engine has; host.py asks.
 
 Each old container is kept until the new one in its place is well; when it does not get well the old one is put back,
 and the error says so.

@@ -1,4 +1,4 @@
-"""More or fewer containers of a Compose service, one after the other; docker.py asks.
+"""More or fewer containers of a Compose service, one after the other; host.py asks.
 
 What fails after the first one says how far it got.
 """

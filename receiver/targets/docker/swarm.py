@@ -1,4 +1,4 @@
-"""The services of a Swarm, through an engine that manages it; docker.py asks when a selector names a `service`.
+"""The services of a Swarm, through an engine that manages it; host.py asks when a selector names a `service`.
 
 A service is found by its exact name, allowed by its own labels, changed as the version that was looked at and no other,
 and waited for until the Swarm says that the change is complete and its tasks stay up.

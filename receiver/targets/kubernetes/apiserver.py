@@ -1,4 +1,4 @@
-"""One conversation with a Kubernetes API server: kubernetes.py opens one per operation and speaks through it.
+"""One conversation with a Kubernetes API server: cluster.py opens one per operation and speaks through it.
 
 Every call ends before the conversation's deadline, and a failure says what is known: Temporary when nothing was done,
 Uncertain when a request went out and no answer came back, Permanent with the missing right or the server's own words.

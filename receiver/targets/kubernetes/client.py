@@ -1,4 +1,4 @@
-"""The official Kubernetes client with its credentials; kubernetes.py connects it once, apiserver.py calls through it.
+"""The official Kubernetes client with its credentials; cluster.py connects it once, apiserver.py calls through it.
 
 It repeats nothing by itself, and may be used from several threads at once.
 """

@@ -1,4 +1,4 @@
-"""A node is emptied of its pods, all at once but as their PodDisruptionBudgets allow; kubernetes.py's drain asks.
+"""A node is emptied of its pods, all at once but as their PodDisruptionBudgets allow; cluster.py's drain asks.
 
 Each pod is told to end once, by its uid. What an answer that was lost has done is seen at the next look.
 """

@@ -1,4 +1,4 @@
-"""One pod is told to end, and waited for until it is gone; kubernetes.py's delete_pod asks.
+"""One pod is told to end, and waited for until it is gone; cluster.py's delete_pod asks.
 
 A PodDisruptionBudget is honoured: what it does not allow now is asked for again, and never done in another way.
 """

@@ -1,4 +1,4 @@
-"""Names that may stand in a path to a Kubernetes API server; kubernetes.py refuses all others before it asks.
+"""Names that may stand in a path to a Kubernetes API server; cluster.py refuses all others before it asks.
 
 A workload's key is made of them.
 """

@@ -1,4 +1,4 @@
-"""What a node says of itself; kubernetes.py asks.
+"""What a node says of itself; cluster.py asks.
 
 It judges an object that was already fetched. A cordoned node is as well as any other: people do that on purpose.
 """

@@ -1,4 +1,4 @@
-"""What a pod says of itself; kubernetes.py asks for one, drain.py for all that are on a node.
+"""What a pod says of itself; cluster.py asks for one, drain.py for all that are on a node.
 
 It judges an object that was already fetched, by the rules of `kubectl drain` where there are any.
 """

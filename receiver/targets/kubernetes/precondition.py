@@ -1,4 +1,4 @@
-"""That what is changed still is what was looked up; kubernetes.py and scaling.py ask before and with each change."""
+"""That what is changed still is what was looked up; cluster.py and scaling.py ask before and with each change."""
 
 from receiver.errors import Permanent
 from receiver.targets.kubernetes.rollout import Object

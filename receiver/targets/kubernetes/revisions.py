@@ -1,4 +1,4 @@
-"""The history of a Deployment, StatefulSet or DaemonSet; kubernetes.py asks it where a rollback leads.
+"""The history of a Deployment, StatefulSet or DaemonSet; cluster.py asks it where a rollback leads.
 
 A Deployment keeps it in ReplicaSets, the others in ControllerRevisions. A restart makes a revision as well, but deploys
 nothing: revisions that differ in nothing else are taken for one.

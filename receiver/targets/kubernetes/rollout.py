@@ -1,4 +1,4 @@
-"""How far a Deployment, StatefulSet or DaemonSet has come; kubernetes.py asks.
+"""How far a Deployment, StatefulSet or DaemonSet has come; cluster.py asks.
 
 By the rules of `kubectl rollout status`, it judges an object that was already fetched; what the server leaves out
 (it omits zeros) counts as zero.

@@ -1,4 +1,4 @@
-"""How a Deployment or StatefulSet gets another number of replicas; kubernetes.py's scale asks.
+"""How a Deployment or StatefulSet gets another number of replicas; cluster.py's scale asks.
 
 By its scale; by its autoscaler's minimum where it has one, which would undo anything else.
 """

@@ -1,4 +1,4 @@
-"""What a Kubernetes object looks like to the rest of Amend; kubernetes.py shows it with each look and each result."""
+"""What a Kubernetes object looks like to the rest of Amend; cluster.py shows it with each look and each result."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
