@@ -8,7 +8,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 # https://prometheus.io/docs/prometheus/latest/configuration/configuration/#duration
 UNITS = {
@@ -57,6 +57,17 @@ def _read(value: object) -> timedelta:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a duration; write for example 30s, 5m, 1h30m or 2d")
     return parse_duration(value)
+
+
+def at_most(longest: timedelta) -> AfterValidator:
+    """For a Duration that is longer than nothing, and not longer than this."""
+
+    def bounded(value: timedelta) -> timedelta:
+        if not timedelta() < value <= longest:
+            raise ValueError(f"must be longer than 0s, and not longer than {format_duration(longest)}")
+        return value
+
+    return AfterValidator(bounded)
 
 
 _WRITTEN = {"type": "string", "pattern": "^(0|([0-9]+(y|w|d|h|m|s|ms))+)$", "examples": ["5m", "1h30m"]}

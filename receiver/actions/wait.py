@@ -4,26 +4,20 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from receiver.actions.scene import Scene
 from receiver.actions.verb import Verb
 from receiver.documents import Part
-from receiver.durations import Duration, format_duration
+from receiver.durations import Duration, at_most, format_duration
 
 LONGEST = timedelta(hours=1)  #: a run that waits holds its workload
-
-
-def _bounded(value: timedelta) -> timedelta:
-    if not timedelta() < value <= LONGEST:
-        raise ValueError(f"must be longer than 0s, and not longer than {format_duration(LONGEST)}")
-    return value
 
 
 class Arguments(Part):
     EXAMPLE = "{for: 30s}"
 
-    span: Annotated[Duration, AfterValidator(_bounded)] = Field(alias="for", examples=["30s"])
+    span: Annotated[Duration, at_most(LONGEST)] = Field(alias="for", examples=["30s"])
 
 
 class Wait(Verb):
