@@ -3,8 +3,8 @@
 A marker is about a workload when it carries the workload's name, alone or behind its project or namespace.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -46,33 +46,20 @@ class Deployments:
     log: Log
     clock: Callable[[], datetime]
 
-    async def mark(
-        self,
-        *,
-        service: str,
-        version: str,
-        status: MarkerStatus,
-        at: datetime,
-        by: str,
-        metadata: Mapping[str, str],
-        run_id: int | None = None,
-        playbook: str | None = None,
-    ) -> int:
+    async def mark(self, marker: Marker, *, run_id: int | None = None, playbook: str | None = None) -> int:
         """Write a marker down, with its row in the audit log, under the run that rolled back where one did; its id."""
 
         def write(connection: sa.Connection) -> int:
             told = {
-                "service": service,
-                "version": version,
-                "status": status,
-                "at": at.isoformat(),
-                "metadata": dict(metadata),
+                "service": marker.service,
+                "version": marker.version,
+                "status": marker.status,
+                "at": marker.at.isoformat(),
+                "metadata": dict(marker.metadata),
                 **({"playbook": playbook} if playbook else {}),
             }
-            self.log.append(connection, Kind.DEPLOYED, at=self.clock(), data=told, actor=by, run_id=run_id)
-            return deployments.add(
-                connection, service=service, version=version, status=status, at=at, by=by, metadata=metadata
-            )
+            self.log.append(connection, Kind.DEPLOYED, at=self.clock(), data=told, actor=marker.by, run_id=run_id)
+            return deployments.add(connection, marker)
 
         return await self.ledger.write(write)
 
@@ -106,16 +93,14 @@ class Deployments:
         """Write down that the newest version was taken away, where markers told of it at all."""
         if known := standing(await self.of(names(workload))):
             newest = known[0]
-            await self.mark(
-                service=newest.service,
-                version=newest.version,
+            gone = replace(
+                newest,
                 status=MarkerStatus.ROLLED_BACK,
                 at=max(self.clock(), newest.at),
                 by=self.log.actor,
                 metadata={},
-                run_id=run_id,
-                playbook=playbook,
             )
+            await self.mark(gone, run_id=run_id, playbook=playbook)
 
 
 def _with_tag(workload: Workload, tag: str) -> str:

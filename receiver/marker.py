@@ -22,7 +22,7 @@ class MarkerStatus(StrEnum):
 class Marker:
     """A deployment of a version of a service."""
 
-    id: int
+    id: int = 0  #: 0 before it is stored
     service: str  #: `orders`, or with its project or namespace: `shop/orders`
     version: str
     status: MarkerStatus

@@ -41,10 +41,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def deploy(bench: Bench, version: str, status: str = "succeeded", *, service: str = "orders", **metadata: str) -> None:
     known = Deployments(bench.ledger, bench.log, lambda: bench.now)
-    marked = known.mark(
+    marker = Marker(
         service=service, version=version, status=MarkerStatus(status), at=bench.now, by="ci", metadata=metadata
     )
-    bench.do(marked)
+    bench.do(known.mark(marker))
 
 
 def test_a_rollback_goes_to_the_version_before_the_newest(bench: Bench) -> None:

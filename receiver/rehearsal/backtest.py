@@ -98,7 +98,7 @@ async def backtest(
     try:
         for number, event in enumerate(events):
             while deployed and deployed[0].at <= event.at:
-                await _deploy(rehearsal, deployed.popleft())
+                await rehearsal.deployments.mark(deployed.popleft())
             await rehearsal.go_on(event.at)
             await rehearsal.deliver(event.as_alert(), firing=event.firing, source=event.source)
             if agreed:
@@ -108,17 +108,6 @@ async def backtest(
         return [await _tally(rehearsal, each) for each in playbooks]
     finally:
         await rehearsal.close()
-
-
-async def _deploy(rehearsal: Rehearsal, marker: Marker) -> None:
-    await rehearsal.deployments.mark(
-        service=marker.service,
-        version=marker.version,
-        status=marker.status,
-        at=marker.at,
-        by=marker.by,
-        metadata=marker.metadata,
-    )
 
 
 async def _agree(rehearsal: Rehearsal) -> None:

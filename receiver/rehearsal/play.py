@@ -15,6 +15,7 @@ from receiver.actions import VERBS
 from receiver.approval import Answer
 from receiver.approvals import NotAsked, Unanswerable, Unknown
 from receiver.durations import format_duration
+from receiver.marker import Marker
 from receiver.playbook import Playbook, read_all
 from receiver.rehearsal.expectations import Seen, differences
 from receiver.rehearsal.outside import Pretended
@@ -94,7 +95,8 @@ class _Player:
         elif given.platform is not None:
             self._place(given.platform)
         elif given.deployed is not None:
-            await self.rehearsal.deployments.mark(**given.deployed.model_dump(), at=self.rehearsal.now, by=given.by)
+            marker = Marker(**given.deployed.model_dump(), at=self.rehearsal.now, by=given.by)
+            await self.rehearsal.deployments.mark(marker)
         elif given.prometheus is not None:
             self._outside.set_values(given.prometheus)
         elif given.silence is not None:

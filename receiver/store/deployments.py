@@ -1,7 +1,7 @@
 """Queries on deployment markers: written as they come, read by the service that they are about."""
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 
 import sqlalchemy as sa
 
@@ -11,21 +11,11 @@ from receiver.store.tables import deployments
 FAR_ENOUGH = 200  #: markers of a service that are looked through
 
 
-def add(
-    connection: sa.Connection,
-    *,
-    service: str,
-    version: str,
-    status: MarkerStatus,
-    at: datetime,
-    by: str,
-    metadata: Mapping[str, str],
-) -> int:
+def add(connection: sa.Connection, marker: Marker) -> int:
     """Write a marker down; its id."""
-    values = {"service": service, "version": version, "status": status, "at": at, "by": by, "metadata": dict(metadata)}
-    done = connection.execute(deployments.insert().returning(deployments.c.id), values)
-    number: int = done.scalar_one()
-    return number
+    values = {name: value for name, value in asdict(marker).items() if name != "id"}
+    stored: int = connection.execute(deployments.insert().returning(deployments.c.id), values).scalar_one()
+    return stored
 
 
 def newest(connection: sa.Connection, services: Collection[str]) -> list[Marker]:

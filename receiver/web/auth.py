@@ -68,6 +68,10 @@ class Keys:
         found = [user for known, user in self._hashes if hmac.compare_digest(given.encode(), known.encode())]
         return found[0] if found else None
 
+    def insist(self, request: Request, role: Role) -> User:
+        """Who asks, by the key that the request carries and no session; 401 or 403 as `insist`."""
+        return insist(self.holder(key_of(request) or ""), role)
+
     def named(self, name: str) -> User | None:
         return next((user for _, user in self._hashes if user.name == name), None)
 

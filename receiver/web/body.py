@@ -5,11 +5,14 @@ Alertmanager's deliveries are larger and have rules of their own; the webhook re
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+
+Model = TypeVar("Model", bound=BaseModel)
 
 LARGEST = 16 * 1024  #: bytes
 LONGEST = 1000  #: characters of one text: it stands in the audit log, and in the reason of each run that it holds
@@ -61,6 +64,18 @@ async def object_(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise HTTPException(400, 'the body is not an object; send for example {"comment": "…"}')
     return found
+
+
+async def posted(request: Request, model: type[Model], *, example: str) -> Model:
+    """A JSON object as this model; 400 with what is wrong, and an example, for anything else."""
+    given = await object_(request)
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"]) or "the body"
+        said = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}; send for example {example}"
+        raise HTTPException(400, said) from error
 
 
 def _insist(name: str, value: Any) -> None:

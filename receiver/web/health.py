@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from receiver.errors import ConfigError, ConfigErrors
 from receiver.store import StoreError, runs
-from receiver.web.auth import Keys, insist, key_of
+from receiver.web.auth import Keys
 from receiver.web.doors import Doors
 
 STORE_ANSWERS_WITHIN = 2.0  #: seconds
@@ -47,7 +47,7 @@ class Health:
 
     async def reload(self, request: Request) -> Response:
         # a key, not a session: no form of another site can send one
-        user = insist(self._keys.holder(key_of(request) or ""), "admin")
+        user = self._keys.insist(request, "admin")
         try:
             await self._doors.reload(user.name)
         except (ConfigError, ConfigErrors) as error:

@@ -4,11 +4,11 @@ Posting needs a key with the role approver, as a marker decides what a rollback 
 """
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,7 +18,7 @@ from receiver.alerts import Moment
 from receiver.marker import Marker, MarkerStatus
 from receiver.store import deployments
 from receiver.web import body
-from receiver.web.auth import Keys, insist, key_of
+from receiver.web.auth import Keys, insist
 from receiver.web.doors import Doors
 from receiver.web.query import Page, Query
 from receiver.web.session import Sessions
@@ -46,13 +46,15 @@ OF_PIPELINES = {
 
 
 def _status(value: object) -> object:
-    word = value.lower() if isinstance(value, str) else value
-    return OF_PIPELINES.get(word, word) if isinstance(word, str) else word
+    return OF_PIPELINES.get(value.lower(), value.lower()) if isinstance(value, str) else value
 
 
 def _text(value: object) -> object:
     """A number or a truth as JSON writes it."""
     return json.dumps(value) if isinstance(value, bool | int | float) else value
+
+
+EXAMPLE = '{"service": "shop/orders", "version": "1.4.2"}'
 
 
 class Posted(BaseModel):
@@ -82,18 +84,14 @@ class Markers:
         ]
 
     async def post(self, request: Request) -> Response:
-        user = insist(self._keys.holder(key_of(request) or ""), "approver")
+        user = self._keys.insist(request, "approver")
         Query(request)
-        given = await body.object_(request)
-        try:
-            posted = Posted.model_validate(given)
-        except ValidationError as error:
-            raise HTTPException(400, _said(error)) from error
+        posted = await body.posted(request, Posted, example=EXAMPLE)
         now = self._doors.clock()
         at = posted.timestamp or now
         if at > now + AHEAD:
             raise HTTPException(400, f"timestamp: {at.isoformat()} has not come yet; it is {now.isoformat()} here")
-        marker = await self._doors.deployments.mark(
+        marker = Marker(
             service=posted.service,
             version=posted.version,
             status=posted.status,
@@ -101,8 +99,9 @@ class Markers:
             by=user.name,
             metadata=posted.metadata,
         )
+        stored = await self._doors.deployments.mark(marker)
         self._doors.wake()
-        return JSONResponse({"status": "stored", "deployment": marker})
+        return JSONResponse({"status": "stored", "deployment": stored})
 
     async def list(self, request: Request) -> Response:
         insist(self._sessions.caller(request), "viewer")
@@ -118,18 +117,7 @@ def _json(marker: Marker) -> dict[str, Any]:
         "service": marker.service,
         "version": marker.version,
         "status": marker.status,
-        "timestamp": _moment(marker.at),
+        "timestamp": marker.at.isoformat(),
         "by": marker.by,
         "metadata": dict(marker.metadata),
     }
-
-
-def _moment(at: datetime) -> str:
-    return at.isoformat()
-
-
-def _said(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(step) for step in first["loc"]) or "the body"
-    example = '{"service": "shop/orders", "version": "1.4.2"}'
-    return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}; send for example {example}"

@@ -6,8 +6,7 @@ playbook may.
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -15,9 +14,11 @@ from starlette.routing import Route
 from receiver.alerts import Alert, Labels
 from receiver.trigger import Trial
 from receiver.web import body
-from receiver.web.auth import Keys, insist, key_of
+from receiver.web.auth import Keys, insist
 from receiver.web.doors import Doors
 from receiver.web.query import Query
+
+EXAMPLE = '{"labels": {"alertname": "…"}}'
 
 
 class Posted(BaseModel):
@@ -40,13 +41,9 @@ class Triggering:
         return [Route("/api/v1/trigger", self.post, methods=["POST"])]
 
     async def post(self, request: Request) -> Response:
-        user = insist(self._keys.holder(key_of(request) or ""), "approver")
+        user = self._keys.insist(request, "approver")
         Query(request)
-        given = await body.object_(request)
-        try:
-            posted = Posted.model_validate(given)
-        except ValidationError as error:
-            raise HTTPException(400, _said(error)) from error
+        posted = await body.posted(request, Posted, example=EXAMPLE)
         alert = self._alert(posted)
         if not posted.enforce:
             trials = await self._doors.trigger.tried(alert)
@@ -77,9 +74,3 @@ def _json(trial: Trial) -> dict[str, Any]:
         "steps": [dict(step) for step in trial.steps],
         "on_failure": [dict(step) for step in trial.on_failure],
     }
-
-
-def _said(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(step) for step in first["loc"]) or "the body"
-    return f'{place}: {first["msg"][0].lower()}{first["msg"][1:]}; send for example {{"labels": {{"alertname": "…"}}}}'

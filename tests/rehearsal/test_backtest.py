@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from receiver.alerts import Alert
 from receiver.deployments import Deployments
-from receiver.marker import MarkerStatus
+from receiver.marker import Marker, MarkerStatus
 from receiver.rehearsal.history import GAP, STEP, _stretches
 from receiver.trigger import Trigger
 from tests.bed.prometheus import Prometheus
@@ -112,10 +112,8 @@ def test_markers_that_the_store_keeps_count_from_their_time_on(tmp_path: Path, b
         slow(bench, "orders", minutes=2)
         bench.wait(hours=2)
         known = Deployments(bench.ledger, bench.log, lambda: bench.now)
-        marked = known.mark(
-            service="orders", version="2", status=MarkerStatus.SUCCEEDED, at=bench.now, by="ci", metadata={}
-        )
-        bench.do(marked)
+        marker = Marker(service="orders", version="2", status=MarkerStatus.SUCCEEDED, at=bench.now, by="ci")
+        bench.do(known.mark(marker))
         bench.wait(minutes=5)
         slow(bench, "orders", minutes=2)
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from receiver.audit import Broken, Kind, verify
-from receiver.marker import MarkerStatus
+from receiver.marker import Marker, MarkerStatus
 from receiver.run import Closing, Status
 from receiver.store import deliveries, deployments, episodes, log, retention, runs, steps
 from receiver.store.log import Log
@@ -127,15 +127,9 @@ def test_nothing_goes_from_an_empty_store(connection: sa.Connection) -> None:
 def test_old_markers_go_but_for_the_latest_of_each_service(connection: sa.Connection) -> None:
     for service, many in (("a", retention.MARKERS + 3), ("b", 2)):
         for number in range(many):
-            deployments.add(
-                connection,
-                service=service,
-                version=str(number),
-                status=MarkerStatus.SUCCEEDED,
-                at=at(number),
-                by="ci",
-                metadata={},
-            )
+            succeeded = MarkerStatus.SUCCEEDED
+            marker = Marker(service=service, version=str(number), status=succeeded, at=at(number), by="ci")
+            deployments.add(connection, marker)
     assert retention.prune_deployments(connection, before=at(DAY)) == 3
     assert retention.prune_deployments(connection, before=at(DAY)) == 0
     assert [each.version for each in deployments.newest(connection, ["a"])][-1] == "3"

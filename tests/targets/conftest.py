@@ -19,10 +19,10 @@ from receiver.settings import platforms
 from receiver.targets import Platform
 from receiver.targets.docker.host import DockerHost
 from receiver.targets.kubernetes.cluster import Cluster
-from receiver.workload import Selector
+from receiver.workload import Selector, Workload
 from tests.bed.docker_engine import DockerEngine
 from tests.bed.kubernetes_api import KubernetesApi
-from tests.bed.kubernetes_objects import deployment
+from tests.bed.kubernetes_objects import daemon_set, deployment, stateful_set
 from tests.bed.processes import until
 from tests.bed.proxy import Proxy
 
@@ -31,6 +31,9 @@ Result = TypeVar("Result")
 HASTE = timedelta(seconds=1)
 NOTICED = 0.8  #: seconds for which a loop stands still before people notice
 TICK = 0.02  #: seconds
+Make = Callable[..., dict[str, Any]]
+EVERY_KIND = pytest.mark.parametrize("make", [deployment, stateful_set, daemon_set])
+
 ALLOWED = {"amend.enable": "true"}
 
 
@@ -206,6 +209,11 @@ def docker_selector(kind: str, name: str, *, scope: str | None = None) -> Select
 
 def kubernetes_selector(kind: str, name: str, *, scope: str | None = "shop") -> Selector:
     return Selector(platform="kubernetes", instance=None, kind=kind, name=name, scope=scope)
+
+
+def resolve(cluster: Cluster, found: dict[str, Any]) -> Workload:
+    """What is in the API server, as the platform finds it."""
+    return run(cluster.resolve(kubernetes_selector(found["kind"], found["metadata"]["name"])))
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:

@@ -1,11 +1,9 @@
 """A Kubernetes cluster: rollouts, scales and autoscalers, and what a server answers when it does not just say yes."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,26 +12,18 @@ from receiver.run import Reason, Refusal
 from receiver.settings import platforms
 from receiver.targets.kubernetes.cluster import Cluster
 from receiver.targets.kubernetes.revisions import RESTARTED_AT
-from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import autoscaler, daemon_set, deployment, stateful_set
 from tests.bed.processes import until
-from tests.targets.conftest import kubernetes_selector, run
+from tests.targets.conftest import EVERY_KIND, Make, kubernetes_selector, resolve, run
 
 WITHIN = timedelta(seconds=90)
 BRIEFLY = timedelta(seconds=3)
-
-Make = Callable[..., dict[str, Any]]
-EVERY_KIND = pytest.mark.parametrize("make", [deployment, stateful_set, daemon_set])
 
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.targets.kubernetes.cluster.LOOK_EVERY", 0.01)
-
-
-def resolve(cluster: Cluster, found: dict[str, Any]) -> Workload:
-    return run(cluster.resolve(kubernetes_selector(found["kind"], found["metadata"]["name"])))
 
 
 # ── resolve ──

@@ -16,7 +16,7 @@ from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import condition, stateful_set
 from tests.bed.kubernetes_pod_objects import bare, budget, container_status, mirror, node, pod
 from tests.bed.proxy import Fault, Proxy
-from tests.targets.conftest import kubernetes_selector, run
+from tests.targets.conftest import kubernetes_selector, resolve, run
 
 WITHIN = timedelta(seconds=60)
 BRIEFLY = timedelta(seconds=1)
@@ -39,10 +39,6 @@ def cluster(api: KubernetesApi, tmp_path: Path) -> Cluster:
 def found(api: KubernetesApi) -> dict[str, Any]:
     api.add(node())
     return api.add(pod())
-
-
-def resolve(cluster: Cluster, found: dict[str, Any]) -> Workload:
-    return run(cluster.resolve(kubernetes_selector("Pod", found["metadata"]["name"])))
 
 
 def delete(cluster: Cluster, workload: Workload, **options: Any) -> Any:

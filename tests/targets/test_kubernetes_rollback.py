@@ -1,6 +1,5 @@
 """Going back on Kubernetes: which revision, by which patch, and since when a workload is what it is."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,19 @@ from receiver.settings import platforms
 from receiver.targets.kubernetes.cluster import Cluster
 from receiver.targets.kubernetes.revisions import CAUSE, NUMBER, RESTARTED_AT, labels
 from receiver.targets.kubernetes.view import summary
-from receiver.workload import Workload
 from tests.bed.kubernetes_api import KubernetesApi
 from tests.bed.kubernetes_objects import daemon_set, deployment, stateful_set
 from tests.bed.proxy import Fault, Proxy
-from tests.targets.conftest import kubernetes_selector, run
+from tests.targets.conftest import EVERY_KIND, Make, resolve, run
 
 WITHIN = timedelta(seconds=60)
 BRIEFLY = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 
-Make = Callable[..., dict[str, Any]]
-EVERY_KIND = pytest.mark.parametrize("make", [deployment, stateful_set, daemon_set])
-
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.targets.kubernetes.cluster.LOOK_EVERY", 0.01)
-
-
-def resolve(cluster: Cluster, found: dict[str, Any]) -> Workload:
-    return run(cluster.resolve(kubernetes_selector(found["kind"], found["metadata"]["name"])))
 
 
 def deploy(api: KubernetesApi, found: dict[str, Any], *images: str) -> None:

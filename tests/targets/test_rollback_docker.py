@@ -380,7 +380,7 @@ def test_a_stop_that_is_still_under_way_when_its_answer_is_lost_is_waited_for(
     monkeypatch.setattr(Engine, "stop", lost)
     with pytest.raises(Permanent, match="the answer was lost; the container from before was put back"):
         rolled_back(host, OLD)
-    time.sleep(3)
+    time.sleep(3)  # longer than the stop was under way: it must not come after all, for which there is no sign
     assert (seen(docker_engine).id, seen(docker_engine).status) == (old.id, "running")
 
 

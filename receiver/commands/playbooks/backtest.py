@@ -49,6 +49,7 @@ def backtest(
 ) -> None:
     """Tell what playbooks would have done about the alerts that really came: how often, on what, and why not."""
     from receiver import logs
+    from receiver.rehearsal.backtest import questions
 
     logs.configure(style="console", level="error", file=None)  # what is played here is not what happened
     settings = _settings(config, needed=not (files and prometheus))
@@ -59,7 +60,7 @@ def backtest(
         notes += [WITHOUT_MARKERS] if any(each.deployed_within for each in playbooks) else []
         playbooks = [each.model_copy(update={"condition": None}) for each in playbooks]
     elif not (settings and settings.prometheus):
-        notes += [WITHOUT_PROMETHEUS] if any(_asks(each) for each in playbooks) else []
+        notes += [WITHOUT_PROMETHEUS] if questions(playbooks) else []
     with tempfile.TemporaryDirectory(prefix="amend-backtest-") as directory:
         tallies, alerts = asyncio.run(
             _play(playbooks, settings, Path(directory), since=since, prometheus=prometheus, agreed=agreed)
@@ -166,10 +167,6 @@ def _progress(total: int) -> Iterator[Any]:
     with progress(["playing"]) as part:
         told = part("playing")
         yield lambda done: told(done / max(1, total))
-
-
-def _asks(playbook: "Playbook") -> bool:
-    return bool(playbook.only_if or (playbook.verify and playbook.verify.query))
 
 
 def _say(tally: "Tally") -> None:
