@@ -14,7 +14,7 @@ from receiver.first_playbook.cure import prescribe
 from receiver.first_playbook.draft import SOMEBODY, Draft
 from receiver.first_playbook.plan import plan
 from receiver.first_playbook.story import story
-from receiver.first_playbook.subject import NoSuchAlert, Subject, find
+from receiver.first_playbook.subject import NoSuchAlert, Subject, find, in_words
 from receiver.first_playbook.surroundings import Surroundings
 from receiver.first_playbook.text import playbook, safe
 
@@ -60,8 +60,7 @@ def file_name(alert: str) -> str:
 
 def _name(alert: str) -> str:
     """`http-latency-anomaly`."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", _latin(alert))
-    words = re.sub(r"[^a-z0-9]+", "-", apart.lower()).strip("-")
+    words = "-".join(in_words(_latin(alert)).split())
     # of a name in another script nothing may be left
     return words[:LONGEST_NAME].rstrip("-") or f"alert-{hashlib.sha256(alert.encode()).hexdigest()[:8]}"
 

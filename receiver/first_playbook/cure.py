@@ -12,7 +12,7 @@ from typing import Final
 from receiver.actions import ACTIONS
 from receiver.conventions import SUMMARY
 from receiver.first_playbook.aim import Aim
-from receiver.first_playbook.subject import Subject
+from receiver.first_playbook.subject import Subject, in_words
 
 
 class Remedy(StrEnum):
@@ -172,14 +172,8 @@ def _topic(subject: Subject) -> tuple[Topic | None, str]:
 
 def _texts(subject: Subject) -> Iterator[tuple[str, str]]:
     """What is said of the alert, in lower-case words."""
-    yield "name", _in_words(subject.name)
+    yield "name", in_words(subject.name)
     for rule in subject.rules:
         yield "summary", re.sub(r"\{\{.*?\}\}", " ", rule.annotations.get(SUMMARY, "")).lower()
     for metric in sorted(subject.metrics):
-        yield f"metric {metric}", _in_words(metric)
-
-
-def _in_words(name: str) -> str:
-    """`HttpLatencyAnomaly` as `http latency anomaly`."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+", " ", name)
-    return apart.lower().strip()
+        yield f"metric {metric}", in_words(metric)

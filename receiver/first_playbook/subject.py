@@ -263,3 +263,9 @@ def _literal(node: Any) -> float | None:
             return -inner
         case _:
             return None
+
+
+def in_words(name: str) -> str:
+    """`HttpLatencyAnomaly` as `http latency anomaly`."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+", " ", name)
+    return apart.lower().strip()
