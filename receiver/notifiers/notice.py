@@ -27,6 +27,9 @@ class Deed:
     status: str
     said: str = ""  #: the result, or the error, in words
 
+    def __str__(self) -> str:
+        return f"{self.verb}: {self.status}{f' – {self.said}' if self.said else ''}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Question:

@@ -76,8 +76,7 @@ def _blocks(notice: Notice) -> Iterator[Block]:
         fields = [f"*{escaped(name, 100)}*\n{escaped(value, LONGEST_FIELD - 200)}" for name, value in pairs]
         yield {"type": "section", "fields": [_markup(field) for field in fields]}
     if notice.done:
-        done = [f"{deed.verb}: {deed.status}{f' – {deed.said}' if deed.said else ''}" for deed in notice.done]
-        yield _section(f"*Done*\n{_listed(done)}")
+        yield _section(f"*Done*\n{_listed(map(str, notice.done))}")
     if notice.question:
         yield from _asked(notice.question)
     if notice.link and len(notice.link) <= LONGEST_URL:

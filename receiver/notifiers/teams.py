@@ -61,8 +61,7 @@ def _body(notice: Notice) -> Iterator[Element]:
     yield from (_fact(name, value) for name, value in facts.items() if value)
     if notice.done:
         yield _runs({"text": "Done", "weight": "bolder"})
-        said = (f"{deed.verb}: {deed.status}{f' – {deed.said}' if deed.said else ''}" for deed in notice.done)
-        yield from _listed(said)
+        yield from _listed(map(str, notice.done))
     if asked := notice.question:
         yield _runs({"text": "It would do", "weight": "bolder"})
         yield from _listed(asked.steps)
