@@ -123,9 +123,14 @@ class Step(Part):
     def verb(self) -> str:
         return min(self.model_fields_set - {"timeout"})
 
+    @property
+    def written(self) -> Any:
+        """The arguments of the verb as they are written, in its own model."""
+        return getattr(self, self.verb)
+
     def arguments(self, context: Mapping[str, Any]) -> BaseModel:
         """The arguments with their templates filled in; Unrenderable when they cannot be."""
-        written: BaseModel = getattr(self, self.verb)
+        written: BaseModel = self.written
         try:
             return type(written).model_validate(written.model_dump(exclude_unset=True, by_alias=True), context=context)
         except ValidationError as error:

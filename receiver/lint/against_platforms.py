@@ -89,8 +89,8 @@ def no_way_back(setup: Setup) -> Iterator[ConfigError]:
     """A `rollback` to what is never there: a revision is a number, and nothing of it is filled in."""
     for written in setup.playbooks:
         target = written.playbook.target
-        for place, step in written.steps():
-            to = step.verb == "rollback" and getattr(step, step.verb).to
+        for place, rollback in written.uses("rollback"):
+            to = rollback.to
             if not to or target == "none":
                 continue
             if "{{" in to:
@@ -101,20 +101,17 @@ def no_way_back(setup: Setup) -> Iterator[ConfigError]:
                 message = f'"{to}" is no revision; write its number, or leave "to" out to go back to the one before'
             else:
                 continue
-            yield written.error((*place, "rollback", "to"), message)
+            yield written.error((*place, "to"), message)
 
 
 def out_of_bounds(setup: Setup) -> Iterator[ConfigError]:
     """A `scale` to a number that its own bounds do not allow: it goes to the bound."""
     for written in setup.playbooks:
-        for place, step in written.steps():
-            if step.verb != "scale":
-                continue
-            scale = getattr(step, step.verb)
+        for place, scale in written.uses("scale"):
             if scale.to is not None and (bound := scale.wanted(scale.to)) != scale.to:
                 name = "max" if bound < scale.to else "min"
                 message = f"to: {scale.to} comes to {bound}, as {name} is {bound}; write {name}: {scale.to} beside it"
-                yield written.error((*place, "scale", "to"), message)
+                yield written.error((*place, "to"), message)
 
 
 def wrong_kind(setup: Setup) -> Iterator[ConfigError]:

@@ -5,7 +5,6 @@ The registry in `receiver.lint` names them.
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import Any
 from urllib.parse import urlsplit
 
 from receiver.documents import did_you_mean
@@ -41,7 +40,7 @@ def unknown_receiver(setup: Setup) -> Iterator[ConfigError]:
     known = [receiver.name for receiver in setup.settings.receivers]
     for written in setup.playbooks:
         for place, step in written.steps():
-            name = getattr(getattr(step, step.verb), "receiver", None)
+            name = getattr(step.written, "receiver", None)
             if isinstance(name, str) and name not in known:
                 way_out = did_you_mean(name, known) or "; add it to receivers: in amend.yml"
                 yield written.error((*place, step.verb, "receiver"), f'no receiver is called "{name}"{way_out}')
@@ -51,12 +50,12 @@ def unknown_command(setup: Setup) -> Iterator[ConfigError]:
     """A `command` step whose program amend.yml does not declare."""
     known = setup.settings.commands
     for written in setup.playbooks:
-        for place, _, raw in _raw_steps(written, "command"):
-            if raw["name"] not in known:
+        for place, command in written.uses("command"):
+            if command.name not in known:
                 way_out = (
-                    did_you_mean(raw["name"], list(known)) or f"; declare it under commands: in {setup.document.path}"
+                    did_you_mean(command.name, list(known)) or f"; declare it under commands: in {setup.document.path}"
                 )
-                yield written.error((*place, "command", "name"), f'no command is called "{raw["name"]}"{way_out}')
+                yield written.error((*place, "name"), f'no command is called "{command.name}"{way_out}')
 
 
 def missing_alertmanager(setup: Setup) -> Iterator[ConfigError]:
@@ -64,9 +63,9 @@ def missing_alertmanager(setup: Setup) -> Iterator[ConfigError]:
     if setup.settings.alertmanager:
         return
     for written in setup.playbooks:
-        for place, *_ in _raw_steps(written, "silence"):
+        for place, _ in written.uses("silence"):
             message = f"silence tells Alertmanager; add alertmanager: {{url: …}} to {setup.document.path}"
-            yield written.error((*place, "silence"), message)
+            yield written.error(place, message)
 
 
 def missing_loki(setup: Setup) -> Iterator[ConfigError]:
@@ -74,21 +73,21 @@ def missing_loki(setup: Setup) -> Iterator[ConfigError]:
     if setup.settings.loki:
         return
     for written in setup.playbooks:
-        for place, _, raw in _raw_steps(written, "analyze"):
-            if raw["logs"]:
+        for place, analyze in written.uses("analyze"):
+            if analyze.logs:
                 message = f"there is no Loki, so no logs are seen; add loki: {{url: …}} to {setup.document.path}"
-                yield written.error((*place, "analyze", "logs"), message)
+                yield written.error((*place, "logs"), message)
 
 
 def host_not_allowed(setup: Setup) -> Iterator[ConfigError]:
     """An `http` step to a host that is not on the allow-list."""
     allowed = [host.lower() for host in setup.settings.outbound.allow_hosts]
     for written in setup.playbooks:
-        for place, _, raw in _raw_steps(written, "http"):
-            host = urlsplit(str(raw.get("url"))).hostname or ""
+        for place, http in written.uses("http"):
+            host = urlsplit(str(http.url)).hostname or ""
             if host not in allowed:
                 message = f'the host "{host}" is not allowed; add it to outbound.allow_hosts in {setup.document.path}'
-                yield written.error((*place, "http", "url"), message)
+                yield written.error((*place, "url"), message)
 
 
 def missing_prometheus(setup: Setup) -> Iterator[ConfigError]:
@@ -182,10 +181,3 @@ def _both_fit(setup: Setup, one: Playbook, other: Playbook) -> bool:
             if second.operator == "=" and not first.matches({second.name: second.value}):
                 return False
     return setup.rules is None or bool(setup.rules.fitting([*one.matchers, *other.matchers]))
-
-
-def _raw_steps(written: Written, verb: str) -> Iterator[tuple[Any, str, Mapping[str, Any]]]:
-    """The steps of one verb, as they are written."""
-    for place, step in written.steps():
-        if step.verb == verb:
-            yield place, verb, getattr(step, verb).model_dump()

@@ -41,6 +41,10 @@ class Written:
             for index, step in enumerate(steps):
                 yield (phase, index), step
 
+    def uses(self, verb: str) -> Iterator[tuple[Place, Any]]:
+        """Where a verb stands, and its arguments as they are written."""
+        return (((*place, verb), step.written) for place, step in self.steps() if step.verb == verb)
+
     def changing(self) -> Iterator[tuple[Place, Step]]:
         """The steps that change what runs."""
         return ((place, step) for place, step in self.steps() if ACTIONS[step.verb].intervenes)

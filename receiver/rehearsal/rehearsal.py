@@ -191,5 +191,5 @@ def _named(playbooks: Collection[Playbook]) -> Iterator[str]:
         if playbook.approval:
             yield from playbook.approval.approvers
         for step in (*playbook.steps, *playbook.on_failure):
-            if name := getattr(getattr(step, step.verb), "receiver", None):
+            if name := getattr(step.written, "receiver", None):
                 yield name
